@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* balloon.h - virtio-balloon that really gives memory back on 2 MiB frames.
+ *
+ * asked:    what the host wants the guest to hand over (num_pages).
+ * taken:    what the guest has handed over, counted by us page by page, never by `actual`.
+ * returned: bytes of whole frames that are ballooned and hold nothing on the host.
+ * They are three numbers, everywhere.
+ *
+ * Threads: the I/O thread owns a balloon. balloon_read_counters() may be called from any thread.
+ * Source: virtio 1.2 §5.5 "Traditional Memory Balloon Device".
+ */
+#ifndef NEAP_BALLOON_BALLOON_H
+#define NEAP_BALLOON_BALLOON_H
+
+#include "virtio/virtio.h"
+
+/* Feature bits, virtio 1.2 §5.5.3 "Feature bits". */
+#define BALLOON_F_MUST_TELL_HOST (UINT64_C(1) << 0)
+#define BALLOON_F_STATS_VQ	 (UINT64_C(1) << 1)
+#define BALLOON_F_DEFLATE_ON_OOM (UINT64_C(1) << 2)
+#define BALLOON_F_REPORTING	 (UINT64_C(1) << 5)
+
+/* Tags, virtio 1.2 §5.5.6.4 "Memory Statistics Tags"; the order is the tag's number. */
+enum balloon_stat {
+	BALLOON_STAT_SWAP_IN,
+	BALLOON_STAT_SWAP_OUT,
+	BALLOON_STAT_MAJFLT,
+	BALLOON_STAT_MINFLT,
+	BALLOON_STAT_MEMFREE,
+	BALLOON_STAT_MEMTOT,
+	BALLOON_STAT_AVAIL,
+	BALLOON_STAT_CACHES,
+	BALLOON_STAT_HTLB_PGALLOC,
+	BALLOON_STAT_HTLB_PGFAIL,
+	/* Linux 6.12 and later */
+	BALLOON_STAT_OOM_KILL,
+	BALLOON_STAT_ALLOC_STALL,
+	BALLOON_STAT_ASYNC_SCAN,
+	BALLOON_STAT_DIRECT_SCAN,
+	BALLOON_STAT_ASYNC_RECLAIM,
+	BALLOON_STAT_DIRECT_RECLAIM,
+	BALLOON_STAT_COUNT,
+};
+
+/* One row per tag: name in the API, and whether it is bytes. Defined in stats.c. */
+struct balloon_stat_row {
+	const char *name; /* "free_bytes", "major_faults", ... */
+	bool is_bytes;
+};
+extern const struct balloon_stat_row balloon_stat_rows[BALLOON_STAT_COUNT];
+
+struct balloon_guest_stats {
+	uint64_t at_ns;			    /* monotonic time of arrival; 0 = never */
+	uint32_t present;		    /* bit per tag */
+	uint64_t value[BALLOON_STAT_COUNT]; /* as the guest says: a claim, not a fact */
+};
+
+struct balloon_counters {
+	bool driver_ready; /* a driver is bound (DRIVER_OK) */
+	uint64_t features; /* negotiated */
+	uint64_t asked_bytes;
+	uint64_t taken_bytes;
+	uint64_t returned_bytes;
+	uint64_t reported_total_bytes; /* free page reporting: bytes given back since start */
+	uint64_t inflated_total_pages, deflated_total_pages;
+	uint64_t ignored_pages;	     /* PFNs outside RAM, doubled, or never inflated (verdict I) */
+	uint64_t guest_actual_pages; /* what the guest wrote into `actual`: a claim */
+	uint64_t discard_failures;
+};
+
+struct balloon_config {
+	struct ram *ram;
+	uint64_t features; /* which of the BALLOON_F_ bits to offer */
+	/* Told on the I/O thread whenever taken/returned changed, or statistics came; may be NULL.
+	 */
+	void (*changed)(void *ctx);
+	void *ctx;
+};
+
+struct balloon; /* opaque */
+
+int balloon_create(const struct balloon_config *config, struct balloon **ret_balloon,
+		   struct err *err);
+void balloon_destroy(struct balloon *balloon);
+struct virtio_device *balloon_device(struct balloon *balloon);
+
+/* Ask the guest to hand over @bytes in all (rounded down to pages). -ERANGE: more than RAM.
+ * I/O thread. With no driver yet it is told when it comes. */
+int balloon_set_target(struct balloon *balloon, uint64_t bytes);
+
+/* The statistics timer: asks the guest for fresh numbers if it has answered the last time. I/O
+ * thread. */
+void balloon_poll_stats(struct balloon *balloon, uint64_t now_ns);
+
+/* Any thread; a consistent copy. */
+void balloon_read_counters(const struct balloon *balloon, struct balloon_counters *ret_counters);
+void balloon_read_stats(const struct balloon *balloon, struct balloon_guest_stats *ret_stats);
+
+#endif

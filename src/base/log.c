@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* log.c - see log.h. */
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { LOG_LINE_BYTES = 1024, LOG_NAME_BYTES = 64 };
+
+static atomic_int shown_level = LOG_LEVEL_WARN;
+static char shown_name[LOG_NAME_BYTES] = "neap"; /* set once, before threads start */
+
+static const char *const level_names[] = {
+	[LOG_LEVEL_ERROR] = "error",
+	[LOG_LEVEL_WARN] = "warning",
+	[LOG_LEVEL_INFO] = "info",
+	[LOG_LEVEL_DEBUG] = "debug",
+};
+
+void log_set_level(enum log_level level)
+{
+	atomic_store_explicit(&shown_level, (int)level, memory_order_relaxed);
+}
+
+void log_set_name(const char *name)
+{
+	(void)snprintf(shown_name, sizeof(shown_name), "%s", name);
+}
+
+void log_line(enum log_level level, const char *area, const char *fmt, ...)
+{
+	char line[LOG_LINE_BYTES];
+	va_list args;
+	int used;
+
+	if ((int)level > atomic_load_explicit(&shown_level, memory_order_relaxed))
+		return;
+	used = snprintf(line, sizeof(line), "%s: %s: %s: ", shown_name, level_names[level], area);
+	va_start(args, fmt);
+	used += vsnprintf(line + used, sizeof(line) - (size_t)used, fmt, args);
+	va_end(args);
+	if (used > (int)sizeof(line) - 2)
+		used = (int)sizeof(line) - 2;
+	line[used++] = '\n';
+	(void)!write(STDERR_FILENO, line, (size_t)used);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* hostmem.h - what the host has: huge page pools, as the kernel tells it. Reads only, writes
+ * nothing.
+ */
+#ifndef NEAP_MEMORY_HOSTMEM_H
+#define NEAP_MEMORY_HOSTMEM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct hostmem_pool {
+	uint64_t frame_bytes;
+	uint64_t total_frames;
+	uint64_t free_frames;	  /* includes frames already promised */
+	uint64_t reserved_frames; /* promised to mappings, not yet given */
+	uint64_t surplus_frames;
+	uint64_t overcommit_frames; /* surplus limit */
+};
+
+/* /sys/kernel/mm/hugepages/hugepages-NkB, for 2 MiB frames. -ENOENT: this kernel has none. */
+int hostmem_read_pool(uint64_t frame_bytes, struct hostmem_pool *ret_pool, struct err *err);
+
+/* The same for one hugetlbfs mount with its own size= limit (statfs); a mount without a limit
+ * answers with the global pool. -EINVAL: not a hugetlbfs mount of that frame size. */
+int hostmem_read_mount(const char *dir, uint64_t frame_bytes, struct hostmem_pool *ret_pool,
+		       struct err *err);
+
+/* The sentence for "too few huge pages": needed, free, and the exact command. Into @err, -ENOMEM.
+ */
+int hostmem_say_short(const struct hostmem_pool *pool, uint64_t needed_frames, struct err *err);
+
+#endif

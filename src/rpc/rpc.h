@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* rpc.h - JSON-RPC 2.0 over a UNIX socket, newline-delimited: server for a VM, client for the CLI.
+ *
+ * Limits: message 1 MiB, nesting 64, batch 64 calls, 64 connections, 4 MiB of unsent output per
+ * connection (then it is closed). A client that misbehaves is answered or dropped; others notice
+ * nothing. Threads: a server lives on one libuv loop; rpc_server_publish() is for that thread only.
+ */
+#ifndef NEAP_RPC_RPC_H
+#define NEAP_RPC_RPC_H
+
+#include <jansson.h>
+#include <uv.h>
+
+#include "api/api.h"
+#include "base/err.h"
+
+/* The directory of VM sockets: $XDG_RUNTIME_DIR/neap, or /run/neap for root without one; made
+ * 0700 if absent, refused if others own it or can enter it. */
+int rpc_runtime_dir(char *ret_path, size_t path_bytes, struct err *err);
+
+struct rpc_server; /* opaque */
+
+/* Binds @path (0600 from the start, by umask). A stale socket is replaced only if connect() says
+ * ECONNREFUSED and we own it; a live one is -EADDRINUSE. @backend outlives the server. */
+int rpc_server_create(uv_loop_t *loop, const char *path, const struct api_backend *backend,
+		      struct rpc_server **ret_server, struct err *err);
+void rpc_server_destroy(struct rpc_server *server); /* closes everything, unlinks; runs the loop's
+						       close callbacks */
+
+/* An event to every subscriber:
+ * {"jsonrpc":"2.0","method":"event","params":{"seq","time_ns","kind","data"}}. Steals @data. kind
+ * is a row of api/events.def. */
+void rpc_server_publish(struct rpc_server *server, const char *kind, json_t *data);
+
+/* Client: blocking, for the CLI. */
+struct rpc_client;
+int rpc_client_open(const char *path, struct rpc_client **ret_client, struct err *err);
+void rpc_client_close(struct rpc_client *client);
+
+/* One call. Steals @params (may be NULL). 0 and *ret_result; a transport failure is a negative
+ * errno, an error answer is its (positive or negative) JSON-RPC code with its sentence in @err. */
+int rpc_client_call(struct rpc_client *client, const char *method, json_t *params, int timeout_ms,
+		    json_t **ret_result, struct err *err);
+
+/* Next notification (after events.subscribe). -ETIMEDOUT; -EPIPE: the VM is gone. timeout_ms < 0
+ * waits. */
+int rpc_client_next_event(struct rpc_client *client, int timeout_ms, json_t **ret_event,
+			  struct err *err);
+
+/* After vm.console: the socket as a raw byte stream; the client object is consumed. */
+int rpc_client_take_fd(struct rpc_client *client);
+
+#endif
