@@ -33,7 +33,7 @@ static void on_fatal_signal(int number)
 static void restore_on_fatal_signals(void)
 {
 	static const int fatal[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGQUIT };
-	struct sigaction action = { .sa_handler = on_fatal_signal, .sa_flags = SA_RESETHAND };
+	struct sigaction action = { .sa_handler = on_fatal_signal, .sa_flags = (int)SA_RESETHAND };
 
 	(void)sigemptyset(&action.sa_mask);
 	for (size_t i = 0; i < ARRAY_LEN(fatal); i++)
