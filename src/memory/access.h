@@ -6,8 +6,13 @@
  * until the caller's thread next gives frames back. Do not keep pointers across that.
  *
  * Return, all: 0; -EFAULT: not RAM, wraps, or straddles the hole; -ENOSPC: the host cannot back
- * it now: leave the guest's request as it is and try again later. Nothing was changed.
- * Threads: any, but guest memory changes under you: read each field once, check the copy, use it.
+ * it now: leave the guest's request as it is and try again later. No guest byte was changed.
+ * An empty range is RAM when its address is.
+ * Threads: the I/O thread (which also discards), or any while nothing can discard: before the
+ * vCPUs start, or when they are paused. Guest memory changes under you all the same: read each
+ * field once, check the copy, use it.
+ * Cost: one bit test per 64 frames once they are known to be there; a fallocate for those not yet
+ * known (150 us per 2 MiB if they must be zeroed), so bound a length that a guest chose.
  */
 #ifndef NEAP_MEMORY_ACCESS_H
 #define NEAP_MEMORY_ACCESS_H

@@ -17,6 +17,8 @@ struct hostmem_pool {
 	uint64_t reserved_frames; /* promised to mappings, not yet given */
 	uint64_t surplus_frames;
 	uint64_t overcommit_frames; /* surplus limit */
+	const char *mount_dir;	    /* the mount whose size= these are (the caller's text), or NULL
+				     * when they are the host's */
 };
 
 /* /sys/kernel/mm/hugepages/hugepages-NkB, for 2 MiB frames. -ENOENT: this kernel has none. */
@@ -27,8 +29,12 @@ int hostmem_read_pool(uint64_t frame_bytes, struct hostmem_pool *ret_pool, struc
 int hostmem_read_mount(const char *dir, uint64_t frame_bytes, struct hostmem_pool *ret_pool,
 		       struct err *err);
 
-/* The sentence for "too few huge pages": needed, free, and the exact command. Into @err, -ENOMEM.
+/* How many frames one could take now: free, not promised to others, or still to be overcommitted.
  */
+uint64_t hostmem_available_frames(const struct hostmem_pool *pool);
+
+/* The sentence for "too few huge pages": needed, free, and the exact command. Into @err, -ENOMEM.
+ * @needed_frames is more than are available. */
 int hostmem_say_short(const struct hostmem_pool *pool, uint64_t needed_frames, struct err *err);
 
 #endif

@@ -34,7 +34,10 @@ struct ram_config {
  *
  * Too few huge pages, with reserve or for the first frame: -ENOMEM, and @err says how many are
  * needed, how many are free, and the command that reserves them.
- * Without reserve nothing is allocated; a frame appears when it is first touched.
+ * Without reserve only the first frame is allocated, so that a host without any memory for us is
+ * an error here and not a guest that waits for ever; the others appear when they are first touched.
+ *
+ * The views do not survive fork(): a process that detaches does so before.
  *
  * Return: 0 or a negative errno with @err set.
  * Source: memfd_create(2) MFD_HUGETLB; hugetlbpage.rst "Using Huge Pages".
@@ -54,9 +57,10 @@ uint64_t ram_resident_bytes(const struct ram *ram);
  * ram_back() - make sure the host has memory behind [gpa, gpa + len_bytes)
  *
  * Allocates with fallocate, never by touching, so an empty pool is an answer and not a SIGBUS.
- * Any thread.
+ * Any thread. Costs one bit test per frame already known to be there.
  *
- * Return: 0; -EFAULT: not RAM; -ENOSPC: the pool is empty now, try again later; nothing changed.
+ * Return: 0; -EFAULT: not RAM; -ENOSPC: the pool is empty now, try again later: no guest byte
+ * changed, and frames gained on the way stay for the next try.
  */
 int ram_back(struct ram *ram, gpa_t gpa, uint64_t len_bytes);
 

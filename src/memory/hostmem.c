@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* hostmem.c - see hostmem.h.
+ *
+ * Sources: Linux Documentation/admin-guide/mm/hugetlbpage.rst, for what the files in
+ * /sys/kernel/mm/hugepages mean; fs/hugetlbfs/inode.c hugetlbfs_statfs: f_blocks is the mount's
+ * size= in huge pages, and 0 when it has none.
+ */
+#include "memory/hostmem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/units.h"
+
+#define POOL_DIR_FORMAT "/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB"
+
+enum { POOL_PATH_BYTES = 128, POOL_TEXT_BYTES = 32 };
+
+static int read_number(int dir_fd, const char *name, uint64_t *ret_number)
+{
+	CLEANUP(close_fd)
+	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+	char text[POOL_TEXT_BYTES], *end;
+	uint64_t number;
+	ssize_t got;
+
+	if (fd < 0)
+		return -errno;
+	got = read(fd, text, sizeof(text) - 1);
+	if (got <= 0)
+		return got < 0 ? -errno : -EIO;
+	text[got] = '\0';
+	errno = 0;
+	number = strtoull(text, &end, 10);
+	if (errno || end == text)
+		return -EIO;
+	*ret_number = number;
+	return 0;
+}
+
+int hostmem_read_pool(uint64_t frame_bytes, struct hostmem_pool *ret_pool, struct err *err)
+{
+	struct hostmem_pool pool = { .frame_bytes = frame_bytes };
+	const struct {
+		const char *name;
+		uint64_t *number;
+	} files[] = {
+		{ "nr_hugepages", &pool.total_frames },
+		{ "free_hugepages", &pool.free_frames },
+		{ "resv_hugepages", &pool.reserved_frames },
+		{ "surplus_hugepages", &pool.surplus_frames },
+		{ "nr_overcommit_hugepages", &pool.overcommit_frames },
+	};
+	char path[POOL_PATH_BYTES];
+
+	(void)snprintf(path, sizeof(path), POOL_DIR_FORMAT, frame_bytes / KIB_BYTES);
+	CLEANUP(close_fd)
+	int dir_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir_fd < 0)
+		return err_set(err, -errno, "huge pages: %s: %m (does this kernel have them?)",
+			       path);
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		int result = read_number(dir_fd, files[i].name, files[i].number);
+
+		if (result)
+			return err_set(err, result, "huge pages: cannot read %s/%s", path,
+				       files[i].name);
+	}
+	*ret_pool = pool;
+	return 0;
+}
+
+int hostmem_read_mount(const char *dir, uint64_t frame_bytes, struct hostmem_pool *ret_pool,
+		       struct err *err)
+{
+	char text[UNITS_TEXT_BYTES];
+	struct statfs stat;
+
+	if (statfs(dir, &stat) < 0)
+		return err_set(err, -errno, "huge pages: %s: %m", dir);
+	if (stat.f_type != HUGETLBFS_MAGIC)
+		return err_set(err, -EINVAL,
+			       "huge pages: %s is not a hugetlbfs mount; make one with: "
+			       "sudo mount -t hugetlbfs -o pagesize=%s none %s",
+			       dir, units_format_exact(frame_bytes, text), dir);
+	if ((uint64_t)stat.f_bsize != frame_bytes)
+		return err_set(err, -EINVAL,
+			       "huge pages: the pages of %s are not of %s; mount it with -o "
+			       "pagesize=%s",
+			       dir, units_format_exact(frame_bytes, text), text);
+	if (stat.f_blocks == 0 || stat.f_blocks == (fsblkcnt_t)-1)
+		return hostmem_read_pool(frame_bytes, ret_pool, err);
+	*ret_pool = (struct hostmem_pool){ .frame_bytes = frame_bytes,
+					   .total_frames = stat.f_blocks,
+					   .free_frames = stat.f_bfree,
+					   .mount_dir = dir };
+	return 0;
+}
+
+static uint64_t minus(uint64_t from, uint64_t what)
+{
+	return from > what ? from - what : 0;
+}
+
+uint64_t hostmem_available_frames(const struct hostmem_pool *pool)
+{
+	return minus(pool->free_frames, pool->reserved_frames) +
+	       minus(pool->overcommit_frames, pool->surplus_frames);
+}
+
+int hostmem_say_short(const struct hostmem_pool *pool, uint64_t needed_frames, struct err *err)
+{
+	uint64_t available = hostmem_available_frames(pool);
+	uint64_t total = pool->total_frames + minus(needed_frames, available);
+	char page[UNITS_TEXT_BYTES], size[UNITS_TEXT_BYTES];
+
+	(void)units_format_size(pool->frame_bytes, page);
+	if (pool->mount_dir)
+		return err_set(err, -ENOMEM,
+			       "not enough huge pages: %" PRIu64 " of %s needed, %" PRIu64
+			       " free below the size= limit of %s; raise it with: "
+			       "sudo mount -o remount,size=%s %s",
+			       needed_frames, page, available, pool->mount_dir,
+			       units_format_exact(total * pool->frame_bytes, size),
+			       pool->mount_dir);
+	return err_set(err, -ENOMEM,
+		       "not enough huge pages: %" PRIu64 " of %s needed, %" PRIu64
+		       " free; reserve them with: echo %" PRIu64 " | sudo tee " POOL_DIR_FORMAT
+		       "/nr_hugepages",
+		       needed_frames, page, available, total, pool->frame_bytes / KIB_BYTES);
+}
