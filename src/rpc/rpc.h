@@ -18,18 +18,30 @@
  * 0700 if absent, refused if others own it or can enter it. */
 int rpc_runtime_dir(char *ret_path, size_t path_bytes, struct err *err);
 
+/* Room for any path here: a socket's cannot be longer (unix(7), sun_path). */
+enum { RPC_PATH_BYTES = 108 };
+
+/* What belongs to a VM in that directory: NAME.sock is its socket, NAME.log what it said when it
+ * was detached. */
+#define RPC_SOCKET_SUFFIX ".sock"
+#define RPC_LOG_SUFFIX	  ".log"
+int rpc_vm_path(const char *vm_name, const char *suffix, char ret_path[RPC_PATH_BYTES],
+		struct err *err);
+
 struct rpc_server; /* opaque */
 
 /* Binds @path (0600 from the start, by umask). A stale socket is replaced only if connect() says
  * ECONNREFUSED and we own it; a live one is -EADDRINUSE. @backend outlives the server. */
 int rpc_server_create(uv_loop_t *loop, const char *path, const struct api_backend *backend,
 		      struct rpc_server **ret_server, struct err *err);
-void rpc_server_destroy(struct rpc_server *server); /* closes everything, unlinks; runs the loop's
-						       close callbacks */
+
+/* Closes everything and unlinks the socket. Runs the loop until its own handles are closed, so not
+ * from a callback of that loop. NULL is fine. */
+void rpc_server_destroy(struct rpc_server *server);
 
 /* An event to every subscriber:
  * {"jsonrpc":"2.0","method":"event","params":{"seq","time_ns","kind","data"}}. Steals @data. kind
- * is a row of api/events.def. */
+ * is a row of api/events.def. time_ns is monotonic (base/clock.h), seq counts all events from 1. */
 void rpc_server_publish(struct rpc_server *server, const char *kind, json_t *data);
 
 /* Client: blocking, for the CLI. */

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* client.c - calls to one VM, one after the other. See rpc.h.
+ *
+ * Blocking with a deadline, for programs that have nothing else to do meanwhile. No byte behind a
+ * message's newline is ever taken from the socket (it is looked at first, with MSG_PEEK): so after
+ * vm.console the descriptor is the console's stream from its first byte.
+ *
+ * Events that arrive while an answer is awaited are kept, at most EVENTS_KEPT_MAX; then the oldest
+ * goes, and the gap shows in `seq`.
+ */
+#include "rpc/rpc.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/strbuf.h"
+#include "base/units.h"
+#include "config/json_strict.h"
+#include "rpc/jsonrpc.h"
+
+enum { EVENTS_KEPT_MAX = 1024, CONNECT_TIMEOUT_MS = 2000, CONNECT_RETRY_MS = 10 };
+#define CLIENT_MESSAGE_MAX_BYTES (UINT64_C(4) * MIB_BYTES)
+#define CLIENT_MAX_DEPTH	 (JSONRPC_MAX_DEPTH + 8)
+#define CLIENT_PEEK_BYTES	 (UINT64_C(64) * KIB_BYTES)
+#define WAIT_FOREVER		 UINT64_MAX
+
+struct rpc_client {
+	int fd;
+	json_int_t last_id;
+	struct strbuf line; /* the message that is arriving */
+	json_t *events;	    /* notifications not yet asked for */
+};
+
+static uint64_t deadline_after(int timeout_ms)
+{
+	return timeout_ms < 0 ? WAIT_FOREVER : clock_now_ns() + (uint64_t)timeout_ms * NS_PER_MS;
+}
+
+/* 0; -ETIMEDOUT; another negative errno. */
+static int wait_until(int fd, short events, uint64_t deadline_ns)
+{
+	struct pollfd poller = { .fd = fd, .events = events };
+	uint64_t now_ns = clock_now_ns();
+	int wait_ms = -1;
+	int ready;
+
+	if (deadline_ns != WAIT_FOREVER && now_ns >= deadline_ns)
+		wait_ms = 0;
+	else if (deadline_ns != WAIT_FOREVER)
+		wait_ms = (int)((deadline_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS);
+	ready = poll(&poller, 1, wait_ms);
+	if (ready < 0)
+		return errno == EINTR ? 0 : -errno;
+	return ready == 0 ? -ETIMEDOUT : 0;
+}
+
+/* A full backlog is the sign of a VM that does not get to its socket: EAGAIN until it does. */
+static int connect_until(int fd, const struct sockaddr_un *address, uint64_t deadline_ns)
+{
+	while (connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+		if (clock_now_ns() >= deadline_ns)
+			return -ETIMEDOUT;
+		(void)poll(NULL, 0, CONNECT_RETRY_MS);
+	}
+	return 0;
+}
+
+static const char *connect_advice(int code)
+{
+	switch (code) {
+	case -ENOENT: return "no VM of that name runs";
+	case -ECONNREFUSED: return "nothing answers there; the VM has ended without cleaning up";
+	case -ETIMEDOUT: return "the VM does not take new connections";
+	case -EACCES: return "it belongs to another user";
+	default: return strerror(-code);
+	}
+}
+
+int rpc_client_open(const char *path, struct rpc_client **ret_client, struct err *err)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct rpc_client *client;
+	int ret;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return err_set(err, -ENAMETOOLONG, "%s: the socket's path is too long", path);
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	CLEANUP(close_fd)
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return err_set(err, -errno, "socket: %m");
+	ret = connect_until(fd, &address, deadline_after(CONNECT_TIMEOUT_MS));
+	if (ret < 0)
+		return err_set(err, ret, "%s: %s", path, connect_advice(ret));
+	client = calloc(1, sizeof(*client));
+	if (!client)
+		return err_set(err, -ENOMEM, "no memory for a connection");
+	client->fd = take_fd(&fd);
+	strbuf_init(&client->line, CLIENT_MESSAGE_MAX_BYTES);
+	client->events = json_array();
+	*ret_client = client;
+	return 0;
+}
+
+void rpc_client_close(struct rpc_client *client)
+{
+	if (!client)
+		return;
+	close_fd(&client->fd);
+	strbuf_fini(&client->line);
+	json_decref(client->events);
+	free(client);
+}
+
+int rpc_client_take_fd(struct rpc_client *client)
+{
+	int fd = take_fd(&client->fd);
+
+	rpc_client_close(client);
+	return fd;
+}
+
+static int send_all(struct rpc_client *client, const char *text, uint64_t deadline_ns)
+{
+	size_t left = strlen(text);
+
+	while (left > 0) {
+		ssize_t put = send(client->fd, text, left, MSG_NOSIGNAL);
+		int ret = put < 0 ? -errno : 0;
+
+		if (ret == -EAGAIN)
+			ret = wait_until(client->fd, POLLOUT, deadline_ns);
+		else if (ret == -EINTR)
+			ret = 0;
+		if (ret < 0)
+			return ret;
+		if (put > 0) {
+			text += put;
+			left -= (size_t)put;
+		}
+	}
+	return 0;
+}
+
+/* Takes what is there, up to and with the first newline. 1: the line is whole; 0: not yet. */
+static int read_some(struct rpc_client *client)
+{
+	char bytes[CLIENT_PEEK_BYTES];
+	ssize_t seen = recv(client->fd, bytes, sizeof(bytes), MSG_PEEK);
+	const char *newline;
+
+	if (seen < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (seen == 0)
+		return -EPIPE;
+	newline = memchr(bytes, '\n', (size_t)seen);
+	if (newline)
+		seen = newline - bytes + 1;
+	seen = recv(client->fd, bytes, (size_t)seen, 0);
+	if (seen < 0)
+		return -errno;
+	strbuf_append(&client->line, bytes, (size_t)seen);
+	if (client->line.failed)
+		return -EMSGSIZE;
+	return newline != NULL;
+}
+
+static int next_message(struct rpc_client *client, uint64_t deadline_ns, json_t **ret_message,
+			struct err *err)
+{
+	int ret;
+
+	do {
+		ret = wait_until(client->fd, POLLIN, deadline_ns);
+		if (ret == 0)
+			ret = read_some(client);
+	} while (ret == 0);
+	if (ret == -ETIMEDOUT)
+		return err_set(err, ret, "the VM does not answer");
+	if (ret == -EPIPE || ret == -ECONNRESET)
+		return err_set(err, -EPIPE, "the VM closed the connection");
+	if (ret < 0)
+		return err_set(err, ret, "reading from the VM: %s", strerror(-ret));
+	ret = json_strict_parse(client->line.text, client->line.len, CLIENT_MAX_DEPTH, ret_message,
+				err);
+	strbuf_fini(&client->line);
+	return ret < 0 ? err_wrap(err, "the VM sent what is no JSON") : 0;
+}
+
+static bool is_event(const json_t *message)
+{
+	return json_object_get(message, "method") && !json_object_get(message, "id");
+}
+
+/* Steals @event. */
+static void keep_event(struct rpc_client *client, json_t *event)
+{
+	if (json_array_size(client->events) >= EVENTS_KEPT_MAX)
+		(void)json_array_remove(client->events, 0);
+	(void)json_array_append_new(client->events, event);
+}
+
+/* What an answer says. Steals @answer. */
+static int open_answer(json_t *answer, json_t **ret_result, struct err *err)
+{
+	const json_t *error = json_object_get(answer, "error");
+	json_t *result = json_incref(json_object_get(answer, "result"));
+	int code = (int)json_integer_value(json_object_get(error, "code"));
+	const char *sentence = json_string_value(json_object_get(error, "message"));
+
+	if (error && code != 0)
+		code = err_set(err, code, "%s", sentence ? sentence : "the VM gave no reason");
+	else if (!result)
+		code = err_set(err, -EPROTO, "the VM's answer has no result");
+	json_decref(answer);
+	if (code != 0)
+		json_decref(result);
+	else
+		*ret_result = result;
+	return code;
+}
+
+static int await_answer(struct rpc_client *client, uint64_t deadline_ns, json_t **ret_result,
+			struct err *err)
+{
+	for (;;) {
+		json_t *message;
+		const json_t *id;
+		int ret = next_message(client, deadline_ns, &message, err);
+
+		if (ret < 0)
+			return ret;
+		id = json_object_get(message, "id");
+		/* Errors that the connection itself raises have id null. */
+		if (json_integer_value(id) == client->last_id || json_is_null(id))
+			return open_answer(message, ret_result, err);
+		if (is_event(message))
+			keep_event(client, message);
+		else
+			json_decref(message); /* the answer to a call that timed out */
+	}
+}
+
+int rpc_client_call(struct rpc_client *client, const char *method, json_t *params, int timeout_ms,
+		    json_t **ret_result, struct err *err)
+{
+	uint64_t deadline_ns = deadline_after(timeout_ms);
+	CLEANUP(free_text)
+	char *line = jsonrpc_line(json_pack("{s:s, s:I, s:s, s:o*}", "jsonrpc", "2.0", "id",
+					    ++client->last_id, "method", method, "params", params));
+	int ret;
+
+	if (!line)
+		return err_set(err, -ENOMEM, "no memory for a request");
+	ret = send_all(client, line, deadline_ns);
+	/* The server may have said why before it closed. */
+	if (ret < 0 && ret != -EPIPE && ret != -ECONNRESET)
+		return err_set(err, ret, "sending to the VM: %s", strerror(-ret));
+	return await_answer(client, deadline_ns, ret_result, err);
+}
+
+int rpc_client_next_event(struct rpc_client *client, int timeout_ms, json_t **ret_event,
+			  struct err *err)
+{
+	uint64_t deadline_ns = deadline_after(timeout_ms);
+
+	if (json_array_size(client->events) > 0) {
+		*ret_event = json_incref(json_array_get(client->events, 0));
+		(void)json_array_remove(client->events, 0);
+		return 0;
+	}
+	for (;;) {
+		json_t *message;
+		int ret = next_message(client, deadline_ns, &message, err);
+
+		if (ret < 0)
+			return ret;
+		if (is_event(message)) {
+			*ret_event = message;
+			return 0;
+		}
+		json_decref(message);
+	}
+}
