@@ -21,6 +21,8 @@
 #define BOARD_RESET_VALUE	 0x01
 #define BOARD_GED_PORT		 0x604 /* 4 bytes: pending events; reading clears */
 #define BOARD_GED_GSI		 5
+#define BOARD_GED_POWER_BUTTON	 0 /* bit of the pending events */
+#define BOARD_SLEEP_TYPE_S5	 5 /* SLP_TYP of soft-off */
 
 /* The guest's exit status: a 32-bit write of n ends the VM with status n. Embedded guest only. */
 #define BOARD_EXIT_PORT 0x610
