@@ -39,7 +39,12 @@ enum {
 	VIRTIO_STATUS_FAILED = 128,
 };
 
-enum { VIRTIO_MAX_QUEUES = 8, VIRTIO_MAX_CONFIG_BYTES = 64 };
+enum {
+	VIRTIO_MAX_QUEUES = 8,
+	VIRTIO_MAX_CONFIG_BYTES = 64,
+	/* Chains a device gets in one turn of the loop; then others go first. */
+	VIRTIO_CHAINS_PER_KICK = 256,
+};
 
 struct virtio_device;
 
@@ -67,6 +72,8 @@ struct virtio_transport_ops {
 	/* The host could not back guest memory: handle_queue(index) wants to be called again soon.
 	 */
 	void (*stalled)(void *transport, unsigned index);
+	/* There is more to do, after everybody else had a turn: as if the guest rang @index. */
+	void (*again)(void *transport, unsigned index);
 };
 
 struct virtio_device {
@@ -74,10 +81,13 @@ struct virtio_device {
 	struct ram *ram;
 	uint64_t offered;    /* what this instance offers: ops->features less what was switched off,
 			      * plus ring features and VERSION_1 */
-	uint64_t negotiated; /* valid once FEATURES_OK */
+	uint64_t negotiated; /* what the driver acknowledged; final once FEATURES_OK */
 	uint8_t status;
 	bool active; /* DRIVER_OK and not broken: queues may be looked at */
 	struct virtq queues[VIRTIO_MAX_QUEUES];
+	unsigned chains_left[VIRTIO_MAX_QUEUES]; /* of VIRTIO_CHAINS_PER_KICK, in this turn */
+	uint32_t config_generation;
+	uint8_t config_seen[VIRTIO_MAX_CONFIG_BYTES]; /* at config_generation */
 	const struct virtio_transport_ops *transport_ops;
 	void *transport;
 	uint64_t bad_requests;	  /* chains refused with an error (verdict R) */
@@ -85,11 +95,13 @@ struct virtio_device {
 	const char *break_reason; /* of the last one; a literal */
 };
 
+/* ---- For devices ---- */
+
 /* For a device's create(): fill the common part. @features: subset of ops->features to offer. */
 void virtio_init(struct virtio_device *vdev, const struct virtio_ops *ops, struct ram *ram,
 		 uint64_t features);
 
-/* For devices: raise the used-buffer interrupt if the guest wants one for @index. */
+/* Raise the used-buffer interrupt if the guest wants one for @index. */
 void virtio_interrupt_queue(struct virtio_device *vdev, unsigned index);
 
 /* Configuration changed (e.g. the balloon's num_pages): new generation, interrupt if active. */
@@ -99,11 +111,49 @@ void virtio_config_changed(struct virtio_device *vdev);
 void virtio_break(struct virtio_device *vdev, const char *reason);
 
 /* Take the next chain of a queue, doing what a failure asks for: true = *ret_chain is valid.
- * False = nothing more now (empty, broken, or stalled and announced to the transport). */
+ * False = nothing more now (empty, broken, stalled and announced to the transport, or the turn is
+ * over and another one was asked for). */
 bool virtio_next_chain(struct virtio_device *vdev, unsigned index, struct virtq_chain *ret_chain);
 
 /* Push a chain back; breaks the device when that fails. Does not interrupt. */
 void virtio_finish_chain(struct virtio_device *vdev, unsigned index,
 			 const struct virtq_chain *chain, uint32_t written_bytes);
+
+/* The chain just taken asks for nothing we can do: counted, and given back with nothing written. */
+void virtio_refuse_chain(struct virtio_device *vdev, unsigned index,
+			 const struct virtq_chain *chain);
+
+/* The chain just taken cannot be served now (chain_read or chain_write said -ENOSPC): it goes back
+ * into the ring as the next one, and the transport asks again soon. */
+void virtio_stall_chain(struct virtio_device *vdev, unsigned index,
+			const struct virtq_chain *chain);
+
+/* Ask for handle_queue(index): soon, when the host may have memory; or in the next turn. */
+void virtio_stall(struct virtio_device *vdev, unsigned index);
+void virtio_again(struct virtio_device *vdev, unsigned index);
+
+/* ---- For transports ---- */
+
+/* The driver wrote the device status field: one edge of the state machine in virtio.c, or nothing.
+ */
+void virtio_write_status(struct virtio_device *vdev, uint8_t status);
+
+/* As if the driver wrote 0. Returns when no guest memory will be touched any more. */
+void virtio_reset(struct virtio_device *vdev);
+
+/* May the driver write features now? May it configure queues? */
+bool virtio_features_open(const struct virtio_device *vdev);
+bool virtio_queues_open(const struct virtio_device *vdev);
+
+/* Queue @index rang. Ignored unless the device is active and the queue ready. */
+void virtio_handle_queue(struct virtio_device *vdev, unsigned index);
+
+/* Configuration space; an access that leaves the structure reads zeros and writes nothing. */
+void virtio_read_config(struct virtio_device *vdev, uint64_t offset, void *data, unsigned len);
+void virtio_write_config(struct virtio_device *vdev, uint64_t offset, const void *data,
+			 unsigned len);
+
+/* Changes whenever what virtio_read_config() shows has changed since it was last looked at. */
+uint32_t virtio_config_generation(struct virtio_device *vdev);
 
 #endif
