@@ -8,6 +8,7 @@
 #define NEAP_CONFIG_VM_CONFIG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -42,33 +43,68 @@ struct vm_config {
 		bool free_page_reporting;
 		bool must_tell_host;
 		uint64_t stats_period_s; /* 0 = never asked */
-		uint64_t target_bytes;	 /* asked at start (the balloon's size), 0 = none */
+		uint64_t target_bytes;	 /* balloon.size: asked for at start, 0 = nothing */
 	} balloon;
 
 	enum vm_console console;
 	enum vm_on_reset on_reset; /* guest reboot: restart it, or end */
 	enum vm_on_reset on_crash; /* triple fault or internal error */
 	bool rng;
+
+	uint64_t given_by_flag; /* bit per row of options.def: a later file does not change it */
 };
 
-void vm_config_init(struct vm_config *config); /* defaults from options.def */
+/* Defaults from options.def, with a random UUID and a name made from it. */
+void vm_config_init(struct vm_config *config);
 void vm_config_fini(struct vm_config *config);
 
 /* Values against each other and against what neap can do at all; one sentence. */
 int vm_config_check(const struct vm_config *config, struct err *err);
 
-/* Reads vm.json into @config. Errors name file and line: unknown and duplicate keys, wrong types
- * and values, a file others may write to. @config keeps what was set before where the file is
- * silent. */
+enum { VM_CONFIG_FILE_BYTES = 1048576, VM_CONFIG_NESTING = 64 };
+
+/**
+ * vm_config_load() - read vm.json into @config
+ *
+ * What the file does not mention stays as it was, and so does what a flag has set: flags win
+ * whatever the order. A relative path in the file starts from the file's directory.
+ * Refused: a file that is not regular, not ours or root's, or writable by others; more than
+ * VM_CONFIG_FILE_BYTES; anything but strict JSON; unknown keys.
+ *
+ * Return: 0; a negative errno, @err is "FILE:LINE: ..." (or "FILE: ..." when it cannot be read).
+ */
 int vm_config_load(struct vm_config *config, const char *path, struct err *err);
 
-/* Reads flags. Stops at the first non-flag; *ret_used = arguments consumed. Unknown flags suggest
- * the nearest one. Flags win over the file, whatever the order (--config is read first). */
+/* The same from memory; @name stands for the file in errors, @base_dir before relative paths. */
+int vm_config_load_text(struct vm_config *config, const char *name, const char *base_dir,
+			const char *untrusted_text, size_t len, struct err *err);
+
+/**
+ * vm_config_parse_flags() - read flags: --FLAG VALUE, --FLAG=VALUE, --FLAG, --no-FLAG, --config
+ * FILE
+ * @ret_used: arguments consumed; it stops at the first that does not begin with a dash, and after
+ * --
+ *
+ * Return: 0; a negative errno, @err names the flag, and the nearest right one for an unknown flag.
+ */
 int vm_config_parse_flags(struct vm_config *config, int argc, char *const argv[], int *ret_used,
 			  struct err *err);
 
-/* The whole configuration as JSON text that vm_config_load() reads back to the same. Caller frees.
+/**
+ * vm_config_parse_flag() - the one flag at argv[0], for a caller that has flags of its own
+ *
+ * Return: 0 and *ret_used (1 or 2); -ENOENT: not an option of a VM, @err untouched; another
+ *         negative errno with @err.
  */
+int vm_config_parse_flag(struct vm_config *config, int argc, char *const argv[], int *ret_used,
+			 struct err *err);
+
+/* Offers every flag of a VM, without dashes: for "did you mean" over more than one table. */
+struct suggest;
+void vm_config_suggest_flags(struct suggest *suggest);
+
+/* The whole configuration as JSON text that vm_config_load() reads back to the same; NULL: no
+ * memory. Caller frees. */
 char *vm_config_to_json(const struct vm_config *config);
 
 #endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* vm_config.c - a VM's configuration as a whole: defaults, rules between values, JSON out. */
+#include "config/vm_config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uuid/uuid.h>
+
+#include "base/units.h"
+#include "config/options.h"
+
+enum { NAME_DIGITS = 6 };
+
+void vm_config_init(struct vm_config *config)
+{
+	const struct option_row *rows;
+	size_t count;
+	uuid_t uuid;
+
+	memset(config, 0, sizeof(*config));
+	rows = option_table(&count);
+	for (size_t i = 0; i < count; i++)
+		if (rows[i].default_text)
+			(void)option_set_text(config, &rows[i], rows[i].default_text, NULL, NULL);
+	uuid_generate_random(uuid);
+	uuid_unparse_lower(uuid, config->uuid);
+	(void)snprintf(config->name, sizeof(config->name), "vm-%.*s", NAME_DIGITS, config->uuid);
+}
+
+void vm_config_fini(struct vm_config *config)
+{
+	const struct option_row *rows;
+	size_t count;
+
+	rows = option_table(&count);
+	for (size_t i = 0; i < count; i++)
+		if (rows[i].type == OPTION_STRING || rows[i].type == OPTION_PATH)
+			free(*(char **)((char *)config + rows[i].offset));
+	memset(config, 0, sizeof(*config));
+}
+
+static int check_memory(const struct vm_config *config, struct err *err)
+{
+	uint64_t bytes = config->memory.maximum_bytes;
+	bool huge = config->memory.pages == VM_PAGES_2M;
+	uint64_t frame_bytes = huge ? HUGE_FRAME_BYTES : GUEST_PAGE_BYTES;
+	char text[UNITS_TEXT_BYTES], lower[UNITS_TEXT_BYTES], upper[UNITS_TEXT_BYTES];
+
+	if (!is_aligned(bytes, frame_bytes))
+		return err_set(
+			err, -EINVAL,
+			"memory.maximum: %s is not a multiple of the %s pages behind it; use "
+			"%s or %s",
+			units_format_exact(bytes, text), huge ? "2 MiB" : "4 KiB",
+			units_format_exact(align_down(bytes, frame_bytes), lower),
+			units_format_exact(align_down(bytes, frame_bytes) + frame_bytes, upper));
+	if (config->memory.hugetlbfs_dir && !huge)
+		return err_set(err, -EINVAL,
+			       "memory.hugetlbfs: a hugetlbfs mount has no 4 KiB pages; leave it "
+			       "out, or use memory.pages 2M");
+	return 0;
+}
+
+static int check_balloon(const struct vm_config *config, struct err *err)
+{
+	uint64_t bytes = config->balloon.target_bytes;
+	char text[UNITS_TEXT_BYTES], most[UNITS_TEXT_BYTES];
+
+	if (bytes > 0 && !config->balloon.enabled)
+		return err_set(err, -EINVAL, "balloon.size: %s asked for, but the balloon is off",
+			       units_format_exact(bytes, text));
+	if (bytes >= config->memory.maximum_bytes)
+		return err_set(err, -ERANGE,
+			       "balloon.size: %s leaves nothing of the guest's %s; it must be less",
+			       units_format_exact(bytes, text),
+			       units_format_exact(config->memory.maximum_bytes, most));
+	return 0;
+}
+
+int vm_config_check(const struct vm_config *config, struct err *err)
+{
+	int ret = check_memory(config, err);
+
+	if (ret == 0)
+		ret = check_balloon(config, err);
+	if (ret < 0)
+		return ret;
+	if (config->boot.initrd_path && !config->boot.kernel_path)
+		return err_set(err, -EINVAL,
+			       "boot.initrd: the embedded guest takes no initial RAM disk; name a "
+			       "kernel with boot.kernel");
+	return 0;
+}
+
+/* The object a row's value belongs in; made at its first row. Borrowed. */
+static json_t *group_object(json_t *top, const struct option_row *row)
+{
+	size_t len = option_group_len(row);
+	json_t *group;
+
+	if (len == 0)
+		return top;
+	group = json_object_getn(top, row->key, len);
+	if (!group && json_object_setn_new(top, row->key, len, json_object()) == 0)
+		group = json_object_getn(top, row->key, len);
+	return group;
+}
+
+char *vm_config_to_json(const struct vm_config *config)
+{
+	const struct option_row *rows;
+	json_t *top = json_object();
+	size_t count;
+	char *text;
+
+	rows = option_table(&count);
+	for (size_t i = 0; i < count; i++) {
+		json_t *value = option_get_json(config, &rows[i]);
+
+		if (value)
+			(void)json_object_set_new(group_object(top, &rows[i]),
+						  option_leaf(&rows[i]), value);
+	}
+	text = json_dumps(top, JSON_INDENT(2));
+	json_decref(top);
+	return text;
+}

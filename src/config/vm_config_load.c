@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* vm_config_load.c - vm.json into a vm_config, by the rows of options.def.
+ *
+ * The file decides what a VM may open, so it is trusted only when nobody else can have written it:
+ * ours or root's, and not writable by group or others. It is opened without blocking and looked at
+ * through the descriptor, so a FIFO or a file exchanged meanwhile does no harm.
+ */
+#include "config/vm_config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "config/json_lines.h"
+#include "config/json_strict.h"
+#include "config/options.h"
+#include "config/suggest.h"
+
+/* What is being read; @config may be half filled when a mistake is found. */
+struct load {
+	struct vm_config *config;
+	const char *name;
+	const char *base_dir;
+	const char *text;
+	size_t len;
+};
+
+/* Puts FILE:LINE before what @err says; @member may be NULL. */
+static int fail_at(const struct load *load, const char *key, const char *member, struct err *err)
+{
+	const char *keys[] = { key, member };
+	unsigned line = json_line_of(load->text, load->len, keys, member ? 2 : 1);
+
+	return err_wrap(err, "%s:%u", load->name, line);
+}
+
+/* The row of @group's @member, or of the ungrouped key @member when @group is NULL. */
+static const struct option_row *find_row(const char *group, const char *member)
+{
+	const struct option_row *rows;
+	size_t count;
+
+	rows = option_table(&count);
+	for (size_t i = 0; i < count; i++)
+		if (option_is_in(&rows[i], group) && strcmp(option_leaf(&rows[i]), member) == 0)
+			return &rows[i];
+	return NULL;
+}
+
+static bool is_group(const char *key)
+{
+	const struct option_group *groups;
+	size_t count;
+
+	groups = option_groups(&count);
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(groups[i].name, key) == 0)
+			return true;
+	return false;
+}
+
+/* A right name in the wrong place is the likeliest mistake: "kernel" instead of boot.kernel. */
+static const struct option_row *misplaced(const char *key)
+{
+	const struct option_row *rows;
+	size_t count;
+
+	rows = option_table(&count);
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(rows[i].key, key) == 0 || strcmp(option_leaf(&rows[i]), key) == 0)
+			return &rows[i];
+	return NULL;
+}
+
+static void offer_keys(struct suggest *suggest, const char *group)
+{
+	const struct option_group *groups;
+	const struct option_row *rows;
+	size_t count;
+
+	rows = option_table(&count);
+	for (size_t i = 0; i < count; i++)
+		if (option_is_in(&rows[i], group))
+			suggest_offer(suggest, option_leaf(&rows[i]));
+	groups = option_groups(&count);
+	for (size_t i = 0; i < count && !group; i++)
+		suggest_offer(suggest, groups[i].name);
+}
+
+static int unknown_key(const char *group, const char *key, struct err *err)
+{
+	const struct option_row *elsewhere = misplaced(key);
+	struct suggest suggest = suggest_start(key);
+	char quoted[QUOTE_BYTES], hint[HINT_BYTES];
+
+	(void)quote_text(key, quoted);
+	if (elsewhere && option_group_len(elsewhere) > 0)
+		return err_set(err, -EINVAL,
+			       "unknown key %s; it belongs in \"%.*s\": {\"%s\": ...}", quoted,
+			       (int)option_group_len(elsewhere), elsewhere->key,
+			       option_leaf(elsewhere));
+	if (elsewhere)
+		return err_set(err, -EINVAL, "unknown key %s; it belongs at the top", quoted);
+	offer_keys(&suggest, group);
+	return err_set(err, -EINVAL, "unknown key %s%s", quoted, suggest_hint(&suggest, "", hint));
+}
+
+static int load_value(const struct load *load, const char *group, const char *key,
+		      const json_t *value, struct err *err)
+{
+	const struct option_row *row = find_row(group, key);
+	size_t count;
+	int ret;
+
+	if (!row)
+		return unknown_key(group, key, err);
+	if (load->config->given_by_flag >> (row - option_table(&count)) & 1) {
+		CLEANUP(vm_config_fini)
+		struct vm_config ignored = { 0 };
+
+		ret = option_set_json(&ignored, row, value, load->base_dir, err);
+	} else {
+		ret = option_set_json(load->config, row, value, load->base_dir, err);
+	}
+	return ret < 0 ? err_wrap(err, "%s", row->key) : 0;
+}
+
+static int load_group(const struct load *load, const char *group, json_t *members, struct err *err)
+{
+	const char *key;
+	json_t *value;
+
+	if (!json_is_object(members)) {
+		(void)err_set(err, -EINVAL, "%s: must be an object", group);
+		return fail_at(load, group, NULL, err);
+	}
+	json_object_foreach(members, key, value) if (load_value(load, group, key, value, err) <
+						     0) return fail_at(load, group, key, err);
+	return 0;
+}
+
+static int load_object(const struct load *load, json_t *top, struct err *err)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(top, key, value)
+	{
+		int ret;
+
+		if (is_group(key)) {
+			ret = load_group(load, key, value, err);
+			if (ret < 0)
+				return ret;
+		} else if (load_value(load, NULL, key, value, err) < 0) {
+			return fail_at(load, key, NULL, err);
+		}
+	}
+	return 0;
+}
+
+int vm_config_load_text(struct vm_config *config, const char *name, const char *base_dir,
+			const char *untrusted_text, size_t len, struct err *err)
+{
+	struct load load = { .config = config,
+			     .name = name,
+			     .base_dir = base_dir,
+			     .text = untrusted_text,
+			     .len = len };
+	struct json_place place;
+	json_t *top = NULL;
+	struct err discarded;
+	int ret;
+
+	if (!err)
+		err = &discarded;
+	ret = json_strict_parse_at(untrusted_text, len, VM_CONFIG_NESTING, &top, &place, err);
+	if (ret < 0)
+		return err_wrap(err, "%s:%u: not JSON", name, place.line);
+	if (json_is_object(top))
+		ret = load_object(&load, top, err);
+	else
+		ret = err_set(err, -EINVAL, "%s:1: must be a JSON object: {...}", name);
+	json_decref(top);
+	return ret;
+}
+
+/* Anybody who can write the file decides what the VM opens. */
+static int check_file(const struct stat *file, struct err *err)
+{
+	if (!S_ISREG(file->st_mode))
+		return err_set(err, -EINVAL, "is not a regular file");
+	if (file->st_uid != geteuid() && file->st_uid != 0)
+		return err_set(err, -EPERM, "belongs to user %u; it must be yours or root's",
+			       (unsigned)file->st_uid);
+	if (file->st_mode & (S_IWGRP | S_IWOTH))
+		return err_set(err, -EPERM, "others may write it (mode %04o); chmod go-w it first",
+			       (unsigned)file->st_mode & 07777);
+	if (file->st_size > VM_CONFIG_FILE_BYTES)
+		return err_set(err, -EFBIG, "is larger than %d bytes", VM_CONFIG_FILE_BYTES);
+	return 0;
+}
+
+static int read_file(const char *path, char **ret_text, size_t *ret_len, struct err *err)
+{
+	CLEANUP(close_fd)
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	CLEANUP(free_text)
+	char *text = NULL;
+	struct stat file;
+	int ret;
+
+	if (fd < 0 || fstat(fd, &file) < 0)
+		return err_set(err, -errno, "cannot open it: %m");
+	ret = check_file(&file, err);
+	if (ret < 0)
+		return ret;
+	text = malloc((size_t)file.st_size + 1);
+	if (!text)
+		return err_set(err, -ENOMEM, "out of memory");
+	ret = fd_read_full(fd, text, (size_t)file.st_size, 0);
+	if (ret < 0)
+		return err_set(err, ret, "cannot read it: %s", strerror(-ret));
+	*ret_len = (size_t)file.st_size;
+	*ret_text = text;
+	text = NULL;
+	return 0;
+}
+
+/* The absolute directory of @path; NULL: no memory, or it is gone. Caller frees. */
+static char *directory_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	CLEANUP(free_text)
+	char *dir = NULL;
+
+	if (!slash)
+		return realpath(".", NULL);
+	dir = strndup(path, (size_t)(slash - path) + 1);
+	return dir ? realpath(dir, NULL) : NULL;
+}
+
+int vm_config_load(struct vm_config *config, const char *path, struct err *err)
+{
+	CLEANUP(free_text)
+	char *text = NULL;
+	CLEANUP(free_text)
+	char *base_dir = NULL;
+	size_t len = 0;
+	int ret = read_file(path, &text, &len, err);
+
+	if (ret < 0)
+		return err ? err_wrap(err, "%s", path) : ret;
+	base_dir = directory_of(path);
+	if (!base_dir)
+		return err_set(err, -errno, "%s: its directory: %m", path);
+	return vm_config_load_text(config, path, base_dir, text, len, err);
+}
