@@ -16,14 +16,15 @@
 
 enum boot_protocol {
 	BOOT_PVH,     /* 32-bit protected mode, flat segments, paging off, ebx = start_info */
-	BOOT_LINUX64, /* 64-bit long mode, identity map of low 4 GiB, rsi = boot_params */
+	BOOT_LINUX64, /* 64-bit long mode, identity map of low 4 GiB, rsi = boot_params, cs = 0x10,
+			 data 0x18 */
 };
 
 struct boot_entry {
 	enum boot_protocol protocol;
 	gpa_t entry;	  /* first instruction */
 	gpa_t parameter;  /* hvm_start_info or boot_params */
-	gpa_t gdt;	  /* BOOT_LINUX64: see boot.c for its rows */
+	gpa_t gdt;	  /* BOOT_LINUX64: see long_mode.h for its rows */
 	gpa_t page_table; /* BOOT_LINUX64: cr3 */
 };
 
