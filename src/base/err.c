@@ -33,7 +33,6 @@ int err_wrap(struct err *err, const char *fmt, ...)
 	used = vsnprintf(err->text, sizeof(err->text), fmt, args);
 	va_end(args);
 	if (used >= 0 && (size_t)used < sizeof(err->text))
-		(void)snprintf(err->text + used, sizeof(err->text) - (size_t)used, ": %.*s",
-			       (int)(sizeof(err->text) - (size_t)used), inner);
+		(void)snprintf(err->text + used, sizeof(err->text) - (size_t)used, ": %s", inner);
 	return err->code;
 }

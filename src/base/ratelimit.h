@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/units.h"
+
 struct ratelimit {
 	uint64_t interval_ns; /* one token returns per interval */
 	uint32_t burst;	      /* most tokens */
@@ -18,9 +20,9 @@ struct ratelimit {
 };
 
 /* Ten lines at once, then one per second. */
-#define RATELIMIT_GUEST_LOG                                      \
-	{                                                        \
-		.interval_ns = UINT64_C(1000000000), .burst = 10 \
+#define RATELIMIT_GUEST_LOG                          \
+	{                                            \
+		.interval_ns = NS_PER_S, .burst = 10 \
 	}
 
 /* True: go on and do it. @now_ns is clock_now_ns(), or a test's own clock. */

@@ -6,10 +6,11 @@
 #include <uv.h>
 
 #include "api/api.h"
+#include "base/units.h"
 #include "rpc/frame.h"
 #include "rpc/jsonrpc.h"
 
-enum { CONNECTION_READ_BYTES = 32 << 10 };
+enum { CONNECTION_READ_BYTES = 32 * KIB_BYTES };
 
 /* What connections share; the server owns it. */
 struct connection_hub {

@@ -10,7 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { FRAME_MAX_BYTES = 1 << 20 }; /* without the newline */
+#include "base/units.h"
+
+enum { FRAME_MAX_BYTES = MIB_BYTES }; /* without the newline */
 
 struct frame {
 	char *bytes;
