@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""summary.py LOG... - "N passed, N failed, N skipped", after each failure and each skip by name.
+
+LOG is meson's testlog.json: one JSON object a line. A cmocka program counts by its cases, any
+other program as one. A skip is never silent: its reason is the program's line "... skipped: ...".
+Exit status 1 when anything failed, or when a log is missing or empty.
+"""
+import json
+import re
+import sys
+
+CASE = re.compile(r"^\[ +(OK|FAILED|SKIPPED) +\] (\S+?):?$", re.M)
+LISTED = re.compile(r"^\[ +(PASSED|FAILED|SKIPPED) +\] \d+ test", re.M)
+REASON = re.compile(r"^.*skipped: *(.+)$", re.M | re.I)
+GOOD = {"OK", "EXPECTEDFAIL"}
+
+
+class Counts:
+    def __init__(self):
+        self.passed = 0
+        self.failed = []
+        self.skipped = []
+
+    def add(self, entry):
+        name, result = entry["name"], entry["result"]
+        output = (entry.get("stdout") or "") + (entry.get("stderr") or "")
+        reasons = REASON.findall(output)
+        cases = cases_of(output)
+        if result == "SKIP":
+            self.skipped.append((name, reasons[-1] if reasons else "no reason given"))
+            return
+        failed_here = 0
+        for case, verdict in cases.items():
+            if verdict == "OK":
+                self.passed += 1
+            elif verdict == "FAILED":
+                failed_here += 1
+                self.failed.append((f"{name}: {case}", ""))
+            else:
+                self.skipped.append((f"{name}: {case}", reasons[-1] if reasons else "no reason given"))
+        if result in GOOD and not cases:
+            self.passed += 1
+        elif result not in GOOD and not failed_here:
+            self.failed.append((name, f"{result.lower()}, {status_of(entry)}"))
+
+
+def cases_of(output):
+    """cmocka's verdict per case. Its closing list repeats failures; a dict counts them once."""
+    return {name: verdict for verdict, name in CASE.findall(LISTED.sub("", output))}
+
+
+def status_of(entry):
+    return f"exit status {entry['returncode']} after {entry.get('duration', 0):.1f} s"
+
+
+def main(paths):
+    counts = Counts()
+    for path in paths:
+        path, _, name = path.partition(":")
+        try:
+            lines = [line for line in open(path, encoding="utf-8", errors="replace") if line.strip()]
+        except OSError as error:
+            lines = []
+            counts.failed.append((name or path, str(error)))
+        if not lines:
+            counts.failed.append((name or path, "no test reported anything"))
+        for line in lines:
+            counts.add(json.loads(line))
+    for name, reason in counts.skipped:
+        print(f"skipped: {name}: {reason}")
+    for name, reason in counts.failed:
+        print(f"FAILED:  {name}" + (f": {reason}" if reason else ""))
+    print(f"{counts.passed} passed, {len(counts.failed)} failed, {len(counts.skipped)} skipped")
+    return 1 if counts.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
