@@ -131,6 +131,16 @@ int rpc_client_take_fd(struct rpc_client *client)
 	return fd;
 }
 
+pid_t rpc_client_peer_pid(const struct rpc_client *client)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return 0;
+	return peer.pid;
+}
+
 static int send_all(struct rpc_client *client, const char *text, uint64_t deadline_ns)
 {
 	size_t left = strlen(text);

@@ -59,6 +59,9 @@ int rpc_client_call(struct rpc_client *client, const char *method, json_t *param
 int rpc_client_next_event(struct rpc_client *client, int timeout_ms, json_t **ret_event,
 			  struct err *err);
 
+/* The process that listens at the other end; 0: unknown. Source: unix(7), SO_PEERCRED. */
+pid_t rpc_client_peer_pid(const struct rpc_client *client);
+
 /* After vm.console: the socket as a raw byte stream; the client object is consumed. */
 int rpc_client_take_fd(struct rpc_client *client);
 

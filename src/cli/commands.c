@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* commands.c - one row per command. See commands.h. */
+#include "cli/commands.h"
+
+#include <string.h>
+
+#include "base/units.h"
+
+/* clang-format off */
+#define FLAG_JSON    { "json", NULL, "print JSON instead of a table" }
+#define FLAG_WAIT(help)    { "wait", NULL, help }
+#define FLAG_TIMEOUT(help) { "timeout", "SECONDS", help }
+
+static const struct cli_command commands[] = {
+	{ "Starting", "run", "[OPTIONS]", "Start a VM and be its terminal",
+	  "Starts one VM in this process. Without --kernel the guest is the embedded one. The "
+	  "terminal is the guest's console: Ctrl-A x ends the VM, Ctrl-A h shows the other keys. "
+	  "Options come from flags, from --config FILE (vm.json), or both; flags win.\n"
+	  "With --detach the VM runs in the background: neap returns when it is up, prints its name, "
+	  "and the VM's own messages go to NAME.log beside its control socket.",
+	  0, 0, true,
+	  { { "config", "FILE", "read a vm.json first" },
+	    { "detach", NULL, "run in the background; print the VM's name" } },
+	  cli_run },
+	{ NULL, "doctor", "", "Say what this host can do for VMs, and what to do about the rest",
+	  "Looks at KVM (and how fast guest ring 0 really is), huge pages, userfaultfd, limits and "
+	  "memory. Each line is a finding: ok, warn (works, with a drawback) or missing. Ends with 3 "
+	  "if anything that neap cannot do without is missing.",
+	  0, 0, false, { FLAG_JSON }, cli_doctor },
+
+	{ "Looking", "ps", "", "List your running VMs",
+	  "A VM whose process does not answer within a second is shown as \"not answering\"; one "
+	  "that ended without cleaning up as \"left over\".",
+	  0, 0, false, { FLAG_JSON }, cli_ps },
+	{ NULL, "info", "NAME", "Show one VM: state, memory, statistics, devices",
+	  "Memory is five numbers: what the guest is asked to hand over, what it has handed over "
+	  "(taken), what the host really got back of that (returned), what the VM holds of the host "
+	  "now (resident), and all its RAM (maximum).",
+	  1, 1, false, { FLAG_JSON }, cli_info },
+	{ NULL, "events", "NAME [KIND...]", "Follow what happens to a VM",
+	  "Prints one line per event until the VM ends. KIND limits it to kinds such as vm.state or "
+	  "memory.balloon.",
+	  1, CLI_ARGS_MAX, false, { { "json", NULL, "print one JSON object per line" } },
+	  cli_events },
+	{ NULL, "console", "NAME", "Be the terminal of a running VM",
+	  "Ctrl-A x leaves the console; the VM goes on. Ctrl-A h shows the other keys. In a pipe, "
+	  "standard input goes to the guest; when it ends, neap leaves once the guest has been silent "
+	  "for a second.",
+	  1, 1, false,
+	  { { "follow", NULL, "stay until the VM ends, also when standard input has ended" } },
+	  cli_console },
+
+	{ "Changing", "set", "NAME memory=SIZE | balloon=SIZE", "Give a VM more or less memory",
+	  "memory=SIZE is what the guest keeps, balloon=SIZE what it hands over: two ways to say the "
+	  "same. Sizes are like 512M or 2G. The guest is asked, not forced; --wait shows how far it "
+	  "has come until it has done it.",
+	  2, 2, false,
+	  { FLAG_WAIT("wait until the guest has done it, and show the progress"),
+	    FLAG_TIMEOUT("how long --wait waits (30)"), FLAG_JSON },
+	  cli_set },
+	{ NULL, "pause", "NAME", "Stop a VM's vCPUs; its memory stays",
+	  "Returns when no vCPU runs any more.", 1, 1, false, { FLAG_JSON }, cli_pause },
+	{ NULL, "resume", "NAME", "Let a paused VM go on", "", 1, 1, false, { FLAG_JSON },
+	  cli_resume },
+	{ NULL, "reset", "NAME", "Press the reset button",
+	  "The guest's memory goes back to the host and it boots again. What it had not written is "
+	  "lost.",
+	  1, 1, false, { FLAG_JSON }, cli_reset },
+	{ NULL, "stop", "NAME", "Press the power button",
+	  "The guest decides when it is off. A guest that ignores the button goes on; neap kill ends "
+	  "it.",
+	  1, 1, false,
+	  { FLAG_WAIT("wait until the VM has ended"), FLAG_TIMEOUT("how long --wait waits (60)"),
+	    FLAG_JSON },
+	  cli_stop },
+	{ NULL, "kill", "NAME", "End a VM at once",
+	  "What the guest had not written is lost. A VM that does not answer is ended by a signal.",
+	  1, 1, false, { FLAG_JSON }, cli_kill },
+
+	{ "This program", "version", "", "Say which neap this is", "", 0, 0, false, { FLAG_JSON },
+	  cli_version },
+	{ NULL, "help", "[COMMAND]", "Explain neap, or one command", "", 0, 1, false,
+	  { { "man", NULL, "print the manual page neap(1) as troff" } }, cli_help },
+};
+/* clang-format on */
+
+const struct cli_command *cli_commands(unsigned *ret_count)
+{
+	*ret_count = ARRAY_LEN(commands);
+	return commands;
+}
+
+const struct cli_command *cli_find_command(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}

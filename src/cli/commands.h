@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* commands.h - the table of commands, and what a command is given when it runs.
+ *
+ * The rows of commands.c make dispatch, the checks of arguments, `neap --help`, `neap help COMMAND`
+ * and the man page. A command's function gets only what its row allows.
+ */
+#ifndef NEAP_CLI_COMMANDS_H
+#define NEAP_CLI_COMMANDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cli/cli.h"
+
+enum { CLI_FLAGS_MAX = 6, CLI_ARGS_MAX = 32 };
+
+struct cli_flag {
+	const char *name;    /* without dashes; NULL ends a list */
+	const char *metavar; /* of its value; NULL: it takes none */
+	const char *help;
+};
+
+struct cli_call;
+
+struct cli_command {
+	const char *group; /* heading in the help; NULL: as the one before */
+	const char *name;
+	const char *arguments; /* as shown after the name */
+	const char *summary;   /* one line, no full stop */
+	const char *help;      /* sentences, wrapped at 72 columns */
+	unsigned min_args, max_args;
+	bool takes_options; /* the options of a VM (config/options.def) too */
+	struct cli_flag flags[CLI_FLAGS_MAX];
+	int (*run)(struct cli_call *call); /* returns an enum exit_code */
+};
+
+struct cli_call {
+	const struct cli_programs *programs;
+	const struct cli_command *command;
+	unsigned arg_count;
+	const char *args[CLI_ARGS_MAX];
+	const char *flag_values[CLI_FLAGS_MAX]; /* as in command->flags; "" when it takes none */
+	struct vm_config config;		/* when takes_options */
+};
+
+const struct cli_command *cli_commands(unsigned *ret_count);
+const struct cli_command *cli_find_command(const char *name);
+
+/* NULL: the flag was not given. */
+const char *cli_flag(const struct cli_call *call, const char *name);
+bool cli_wants_json(const struct cli_call *call);
+
+/* Reads argv[1..] by @call->command's row. EXIT_CODE_OK, or EXIT_CODE_USAGE with the sentence said.
+ */
+int cli_read_args(struct cli_call *call, int argc, char *argv[]);
+
+/* @text is a number of seconds, or NULL for @default_s; out of range is said. */
+int cli_seconds(const char *text, uint64_t default_s, uint64_t *ret_ns);
+
+int cli_run(struct cli_call *call);
+int cli_ps(struct cli_call *call);
+int cli_info(struct cli_call *call);
+int cli_set(struct cli_call *call);
+int cli_stop(struct cli_call *call);
+int cli_kill(struct cli_call *call);
+int cli_pause(struct cli_call *call);
+int cli_resume(struct cli_call *call);
+int cli_reset(struct cli_call *call);
+int cli_console(struct cli_call *call);
+int cli_events(struct cli_call *call);
+int cli_doctor(struct cli_call *call);
+int cli_version(struct cli_call *call);
+int cli_help(struct cli_call *call);
+
+#endif

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* doctor_checks.c - one function per line of `neap doctor`. They read, and change nothing.
+ *
+ * Sources: proc_pid_status(5) CapEff, capabilities(7), userfaultfd(2) "unprivileged_userfaultfd",
+ * hugetlbpage.rst, getrlimit(2).
+ */
+#include "cli/doctor.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <mntent.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/units.h"
+#include "kvm/kvm.h"
+#include "memory/hostmem.h"
+#include "rpc/rpc.h"
+
+enum { CAP_SYS_PTRACE_BIT = 19, NOFILE_ENOUGH = 1024, SMALL_TEXT_BYTES = 256 };
+
+#define RING0_NATIVE_PER_S UINT64_C(50000000)
+/* What `neap run` takes when nothing is said: 512 MiB. */
+#define USUAL_GUEST_BYTES (UINT64_C(512) * MIB_BYTES)
+
+static void say(struct doctor_finding *finding, enum doctor_verdict verdict, const char *advice,
+		const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+static void say(struct doctor_finding *finding, enum doctor_verdict verdict, const char *advice,
+		const char *fmt, ...)
+{
+	va_list args;
+
+	finding->verdict = verdict;
+	va_start(args, fmt);
+	(void)vsnprintf(finding->found, sizeof(finding->found), fmt, args);
+	va_end(args);
+	(void)snprintf(finding->advice, sizeof(finding->advice), "%s", advice);
+}
+
+static void read_word(const char *path, char ret_text[SMALL_TEXT_BYTES])
+{
+	CLEANUP(close_fd)
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : read(fd, ret_text, SMALL_TEXT_BYTES - 1);
+
+	ret_text[got > 0 ? got : 0] = '\0';
+	ret_text[strcspn(ret_text, "\n")] = '\0';
+}
+
+/* The number behind "Key:" in a file of such lines, such as /proc/meminfo. */
+static bool read_field(const char *path, const char *key, int base, uint64_t *ret_value)
+{
+	char line[SMALL_TEXT_BYTES];
+	FILE *file = fopen(path, "re");
+	size_t len = strlen(key);
+	bool found = false;
+
+	while (file && !found && fgets(line, sizeof(line), file)) {
+		found = strncmp(line, key, len) == 0 && line[len] == ':';
+		if (found)
+			*ret_value = strtoull(line + len + 1, NULL, base);
+	}
+	if (file)
+		(void)fclose(file);
+	return found;
+}
+
+static void check_kernel(struct doctor_finding *finding)
+{
+	unsigned major = 0, minor = 0;
+	struct utsname name;
+
+	finding->what = "Linux";
+	if (uname(&name) < 0 || sscanf(name.release, "%u.%u", &major, &minor) != 2)
+		say(finding, DOCTOR_WARN, "", "a kernel that does not say its version");
+	else if (major < 6 || (major == 6 && minor < 1))
+		say(finding, DOCTOR_WARN, "Use Linux 6.1 or later; earlier ones are not tested.",
+		    "%s", name.release);
+	else
+		say(finding, DOCTOR_OK, "", "%s, %ld CPUs", name.release,
+		    sysconf(_SC_NPROCESSORS_ONLN));
+}
+
+static void check_modules(struct doctor_finding *finding)
+{
+	static const char *const modules[] = { "kvm", "kvm_intel", "kvm_amd", "kvm_pvm" };
+	char path[SMALL_TEXT_BYTES], list[SMALL_TEXT_BYTES] = "";
+
+	finding->what = "KVM module";
+	for (size_t i = 0; i < ARRAY_LEN(modules); i++) {
+		size_t len = strlen(list);
+
+		(void)snprintf(path, sizeof(path), "/sys/module/%s", modules[i]);
+		if (access(path, F_OK) == 0)
+			(void)snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "",
+				       modules[i]);
+	}
+	if (*list)
+		say(finding, DOCTOR_OK, "", "%s", list);
+	else
+		say(finding, DOCTOR_WARN,
+		    "As root: modprobe kvm_intel, or kvm_amd; if that fails, switch virtualisation "
+		    "on in the firmware, or ask the cloud for nested virtualisation.",
+		    "none is loaded");
+}
+
+static void check_kvm(struct doctor_finding *finding, struct kvm *ret_kvm)
+{
+	struct err err = { 0 };
+
+	finding->what = "/dev/kvm";
+	if (kvm_open(ret_kvm, &err) < 0) {
+		ret_kvm->fd = -1;
+		say(finding, DOCTOR_MISSING, err.text, "cannot be used");
+		return;
+	}
+	say(finding, DOCTOR_OK, "", "API 12, %s, up to %u vCPUs in a VM", kvm_kind_name(kvm_kind()),
+	    ret_kvm->max_vcpus);
+}
+
+static void check_ring0(struct doctor_finding *finding, struct kvm *kvm)
+{
+	struct err err = { 0 };
+	uint64_t per_s;
+
+	finding->what = "guest ring 0";
+	if (kvm->fd < 0)
+		say(finding, DOCTOR_WARN, "", "not measured without /dev/kvm");
+	else if (kvm_measure_ring0(kvm, &per_s, &err) < 0)
+		say(finding, DOCTOR_WARN, err.text, "could not be measured");
+	else if (per_s < RING0_NATIVE_PER_S)
+		say(finding, DOCTOR_WARN,
+		    "Ring 3 runs at full speed here and ring 0 is emulated: the embedded guest "
+		    "works "
+		    "with real timings, and stock kernels crawl. For those, use a machine with "
+		    "VT-x "
+		    "or AMD-V.",
+		    "%" PRIu64 ".%" PRIu64 " million instructions/s: emulated", per_s / 1000000,
+		    per_s / 100000 % 10);
+	else
+		say(finding, DOCTOR_OK, "", "%" PRIu64 " million instructions/s: native",
+		    per_s / 1000000);
+}
+
+static void check_pool(struct doctor_finding *finding)
+{
+	char total[UNITS_TEXT_BYTES], available[UNITS_TEXT_BYTES], advice[ERR_TEXT_BYTES];
+	struct hostmem_pool pool;
+	struct err err = { 0 };
+	uint64_t usable_bytes;
+
+	finding->what = "2 MiB pages";
+	if (hostmem_read_pool(HUGE_FRAME_BYTES, &pool, &err) < 0) {
+		say(finding, DOCTOR_WARN, "Guests run on 4 KiB pages only: neap run --pages 4K",
+		    "%s", err.text);
+		return;
+	}
+	usable_bytes = hostmem_available_frames(&pool) * HUGE_FRAME_BYTES;
+	advice[0] = '\0';
+	if (usable_bytes < USUAL_GUEST_BYTES) {
+		(void)hostmem_say_short(&pool, USUAL_GUEST_BYTES / HUGE_FRAME_BYTES, &err);
+		(void)snprintf(advice, sizeof(advice),
+			       "For a guest of 512 MiB: %.300s. Or run on 4 KiB pages: neap run "
+			       "--pages 4K",
+			       err.text);
+	}
+	say(finding, *advice ? DOCTOR_WARN : DOCTOR_OK, advice, "%s usable, %s in the pool",
+	    units_format_size(usable_bytes, available),
+	    units_format_size(pool.total_frames * HUGE_FRAME_BYTES, total));
+}
+
+static void check_mounts(struct doctor_finding *finding)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	char list[SMALL_TEXT_BYTES] = "";
+	struct mntent *mount;
+
+	finding->what = "hugetlbfs";
+	while (mounts && (mount = getmntent(mounts))) {
+		size_t len = strlen(list);
+
+		if (strcmp(mount->mnt_type, "hugetlbfs") == 0)
+			(void)snprintf(list + len, sizeof(list) - len, "%s%.64s", len ? ", " : "",
+				       mount->mnt_dir);
+	}
+	if (mounts)
+		(void)endmntent(mounts);
+	say(finding, DOCTOR_OK, "", "%s", *list ? list : "not mounted (not needed)");
+}
+
+static void check_userfaultfd(struct doctor_finding *finding)
+{
+	char sysctl[SMALL_TEXT_BYTES];
+	uint64_t capabilities = 0;
+
+	finding->what = "userfaultfd";
+	read_word("/proc/sys/vm/unprivileged_userfaultfd", sysctl);
+	(void)read_field("/proc/self/status", "CapEff", 16, &capabilities);
+	if (access("/dev/userfaultfd", R_OK | W_OK) == 0)
+		say(finding, DOCTOR_OK, "", "allowed by /dev/userfaultfd");
+	else if (capabilities >> CAP_SYS_PTRACE_BIT & 1)
+		say(finding, DOCTOR_OK, "", "allowed by CAP_SYS_PTRACE");
+	else if (strcmp(sysctl, "1") == 0)
+		say(finding, DOCTOR_OK, "", "allowed by vm.unprivileged_userfaultfd = 1");
+	else
+		say(finding, DOCTOR_WARN,
+		    "It is for swapping guests out; all else works without. To allow it, as root: "
+		    "setfacl -m u:YOU:rw /dev/userfaultfd, or sysctl vm.unprivileged_userfaultfd=1",
+		    "not allowed for this user");
+}
+
+static void check_limits(struct doctor_finding *finding)
+{
+	char locked_text[UNITS_TEXT_BYTES] = "no limit";
+	struct rlimit files = { 0 }, locked = { 0 };
+
+	finding->what = "limits";
+	(void)getrlimit(RLIMIT_NOFILE, &files);
+	(void)getrlimit(RLIMIT_MEMLOCK, &locked);
+	if (locked.rlim_cur != RLIM_INFINITY)
+		(void)units_format_size(locked.rlim_cur, locked_text);
+	if (files.rlim_cur < NOFILE_ENOUGH)
+		say(finding, DOCTOR_WARN, "Raise it: ulimit -n 1024",
+		    "%" PRIu64 " open files: too few for many vCPUs and devices",
+		    (uint64_t)files.rlim_cur);
+	else
+		say(finding, DOCTOR_OK, "", "%" PRIu64 " open files, locked memory %s",
+		    (uint64_t)files.rlim_cur, locked_text);
+}
+
+static void check_memory(struct doctor_finding *finding)
+{
+	char total_text[UNITS_TEXT_BYTES], available_text[UNITS_TEXT_BYTES];
+	uint64_t total_kib = 0, available_kib = 0;
+
+	finding->what = "memory";
+	(void)read_field("/proc/meminfo", "MemTotal", 10, &total_kib);
+	(void)read_field("/proc/meminfo", "MemAvailable", 10, &available_kib);
+	say(finding, available_kib * KIB_BYTES < USUAL_GUEST_BYTES ? DOCTOR_WARN : DOCTOR_OK,
+	    available_kib * KIB_BYTES < USUAL_GUEST_BYTES ? "Too little for a guest of 512 MiB."
+							  : "",
+	    "%s available of %s", units_format_size(available_kib * KIB_BYTES, available_text),
+	    units_format_size(total_kib * KIB_BYTES, total_text));
+}
+
+static void check_sockets(struct doctor_finding *finding)
+{
+	char path[RPC_PATH_BYTES];
+	struct err err = { 0 };
+
+	finding->what = "control sockets";
+	if (rpc_runtime_dir(path, sizeof(path), &err) < 0)
+		say(finding, DOCTOR_MISSING, err.text, "have no directory");
+	else
+		say(finding, DOCTOR_OK, "", "in %s", path);
+}
+
+unsigned doctor_look(struct doctor_finding ret_findings[DOCTOR_FINDINGS_MAX])
+{
+	static void (*const checks[])(struct doctor_finding *) = {
+		check_pool,   check_mounts, check_userfaultfd,
+		check_limits, check_memory, check_sockets,
+	};
+	struct kvm kvm = { .fd = -1 };
+	unsigned count = 0;
+
+	check_kernel(&ret_findings[count++]);
+	check_modules(&ret_findings[count++]);
+	check_kvm(&ret_findings[count++], &kvm);
+	check_ring0(&ret_findings[count++], &kvm);
+	if (kvm.fd >= 0)
+		kvm_close(&kvm);
+	for (size_t i = 0; i < ARRAY_LEN(checks); i++)
+		checks[i](&ret_findings[count++]);
+	return count;
+}

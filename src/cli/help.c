@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* help.c - `neap help`: made from the table of commands and the table of options. */
+#include "cli/help.h"
+
+#include <string.h>
+
+#include "cli/output.h"
+#include "config/options.h"
+#include "config/suggest.h"
+
+enum { HELP_COLUMNS = 78, FLAG_COLUMN = 26 };
+
+static const char *const exit_rows[] = {
+#define EXIT_CODE(id, code, help) help,
+#include "base/exit_codes.def"
+#undef EXIT_CODE
+};
+
+static const int exit_numbers[] = {
+#define EXIT_CODE(id, code, help) code,
+#include "base/exit_codes.def"
+#undef EXIT_CODE
+};
+
+/* One paragraph, broken at spaces; @column is where the cursor stands already. */
+static void print_wrapped(const char *text, size_t len, int indent, int column)
+{
+	const char *end = text + len;
+
+	while (text < end) {
+		size_t word = strcspn(text, " \n");
+
+		word = word > (size_t)(end - text) ? (size_t)(end - text) : word;
+		if (column > indent && column + 1 + (int)word > HELP_COLUMNS) {
+			(void)printf("\n%*s", indent, "");
+			column = indent;
+		} else if (column > indent) {
+			(void)putchar(' ');
+			column++;
+		}
+		(void)printf("%.*s", (int)word, text);
+		column += (int)word;
+		text += word + (text + word < end);
+	}
+	(void)putchar('\n');
+}
+
+static void print_paragraphs(const char *text, int indent)
+{
+	while (*text) {
+		size_t len = strcspn(text, "\n");
+
+		(void)printf("%*s", indent, "");
+		print_wrapped(text, len, indent, indent);
+		text += len + (text[len] == '\n');
+	}
+}
+
+static void print_flag(const char *name, const char *metavar, const char *help)
+{
+	int used = printf("  --%s%s%s", name, metavar ? " " : "", metavar ? metavar : "");
+
+	if (used >= FLAG_COLUMN) {
+		(void)putchar('\n');
+		used = 0;
+	}
+	(void)printf("%*s", FLAG_COLUMN - used, "");
+	print_wrapped(help, strlen(help), FLAG_COLUMN, FLAG_COLUMN);
+}
+
+static const char *default_of(const struct option_row *row)
+{
+	return row->default_text ? row->default_text : row->default_words;
+}
+
+static void print_option(const struct option_row *row)
+{
+	char flag[64], help[512];
+
+	if (row->flag)
+		(void)snprintf(flag, sizeof(flag), "%s", row->flag);
+	else
+		(void)snprintf(flag, sizeof(flag), "%.*s ...,%s=", (int)option_group_len(row),
+			       row->key, option_leaf(row));
+	(void)snprintf(help, sizeof(help), "%s%s%s%s", row->help,
+		       default_of(row) ? " Default: " : "", default_of(row) ? default_of(row) : "",
+		       default_of(row) ? "." : "");
+	if (row->flag) {
+		print_flag(flag, row->metavar, help);
+		return;
+	}
+	(void)strncat(flag, row->metavar ? row->metavar : "", sizeof(flag) - strlen(flag) - 1);
+	print_flag(flag, NULL, help);
+}
+
+static void print_option_group(const char *group)
+{
+	const struct option_row *rows;
+	size_t count;
+
+	rows = option_table(&count);
+	for (size_t i = 0; i < count; i++)
+		if (option_is_in(&rows[i], group))
+			print_option(&rows[i]);
+}
+
+static void print_options(void)
+{
+	const struct option_group *groups;
+	size_t count;
+
+	(void)printf("\nOptions of a VM:\n");
+	print_option_group(NULL);
+	groups = option_groups(&count);
+	for (size_t i = 0; i < count; i++) {
+		(void)printf("\n%s\n", groups[i].help);
+		print_option_group(groups[i].name);
+	}
+	(void)printf(
+		"\nA boolean may be given as --FLAG and --no-FLAG. A flag with the name of its "
+		"group\ntakes the others too: --memory 4G,pages=4K,reserve=on\n");
+}
+
+static void explain_command(const struct cli_command *command)
+{
+	(void)printf("%sneap %s %s%s\n\n  %s.\n", out_colour_on(stdout, OUT_BOLD), command->name,
+		     command->arguments, out_colour_off(stdout, OUT_BOLD), command->summary);
+	if (*command->help) {
+		(void)putchar('\n');
+		print_paragraphs(command->help, 2);
+	}
+	if (command->flags[0].name)
+		(void)printf("\nFlags:\n");
+	for (unsigned i = 0; i < CLI_FLAGS_MAX && command->flags[i].name; i++)
+		print_flag(command->flags[i].name, command->flags[i].metavar,
+			   command->flags[i].help);
+	if (command->takes_options)
+		print_options();
+}
+
+static void print_commands(void)
+{
+	const struct cli_command *commands;
+	unsigned count;
+
+	commands = cli_commands(&count);
+	for (unsigned i = 0; i < count; i++) {
+		int width;
+
+		if (commands[i].group)
+			(void)printf("\n%s%s%s\n", out_colour_on(stdout, OUT_BOLD),
+				     commands[i].group, out_colour_off(stdout, OUT_BOLD));
+		width = printf("  %s %s", commands[i].name,
+			       strlen(commands[i].arguments) < 16 ? commands[i].arguments
+								  : "NAME ...");
+		(void)printf("%*s%s\n", FLAG_COLUMN - width, "", commands[i].summary);
+	}
+}
+
+static void explain_all(void)
+{
+	(void)printf("neap runs virtual machines on KVM, with memory that follows their demand.\n"
+		     "\nUsage: neap COMMAND [ARGUMENTS] [FLAGS]\n");
+	print_commands();
+	(void)printf("\nneap help COMMAND explains one command and its flags; neap doctor says "
+		     "what this\nhost can do. To begin: neap run\n");
+}
+
+unsigned help_exit_codes(const int **ret_numbers, const char *const **ret_helps)
+{
+	*ret_numbers = exit_numbers;
+	*ret_helps = exit_rows;
+	return (unsigned)ARRAY_LEN(exit_numbers);
+}
+
+int cli_help(struct cli_call *call)
+{
+	struct suggest suggest;
+	char quoted[QUOTE_BYTES], hint[HINT_BYTES];
+	const struct cli_command *command, *commands;
+	unsigned count;
+
+	if (cli_flag(call, "man"))
+		return man_print();
+	if (call->arg_count == 0) {
+		explain_all();
+		return EXIT_CODE_OK;
+	}
+	command = cli_find_command(call->args[0]);
+	if (command) {
+		explain_command(command);
+		return EXIT_CODE_OK;
+	}
+	suggest = suggest_start(call->args[0]);
+	commands = cli_commands(&count);
+	for (unsigned i = 0; i < count; i++)
+		suggest_offer(&suggest, commands[i].name);
+	return out_fail(EXIT_CODE_USAGE, "there is no command %s%s (see: neap help)",
+			quote_text(call->args[0], quoted), suggest_hint(&suggest, "", hint));
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* info.c - `neap info NAME`: everything a VM says of itself, on one screen. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/vms.h"
+
+static const char *const two_columns[] = { "", "" };
+static const char *const memory_columns[] = { "", ">", "" };
+
+static void print_head(const json_t *info)
+{
+	char text[UNITS_TEXT_BYTES];
+	struct out_table table;
+
+	(void)printf("%s%s%s is %s", out_colour_on(stdout, OUT_BOLD), out_text(info, "name"),
+		     out_colour_off(stdout, OUT_BOLD), out_text(info, "state"));
+	if (*out_text(info, "reason"))
+		(void)printf(" (%s)", out_text(info, "reason"));
+	(void)printf(", up %s\n", out_duration(out_u64(info, "uptime_ns"), text));
+	out_table_init(&table, two_columns, ARRAY_LEN(two_columns));
+	out_cell(&table, OUT_DIM, "kernel");
+	out_cell(&table, OUT_PLAIN, "%s", out_text(info, "kernel"));
+	out_cell(&table, OUT_DIM, "vCPUs");
+	out_cell(&table, OUT_PLAIN, "%" PRIu64, out_u64(info, "cpus"));
+	out_cell(&table, OUT_DIM, "exits");
+	out_cell(&table, OUT_PLAIN, "%" PRIu64, out_u64(info, "exits"));
+	out_cell(&table, OUT_DIM, "resets");
+	out_cell(&table, OUT_PLAIN, "%" PRIu64, out_u64(info, "resets"));
+	out_cell(&table, OUT_DIM, "process");
+	out_cell(&table, OUT_PLAIN, "%" PRIu64 ", neap %s", out_u64(info, "pid"),
+		 out_text(info, "neap_version"));
+	out_cell(&table, OUT_DIM, "uuid");
+	out_cell(&table, OUT_PLAIN, "%s", out_text(info, "uuid"));
+	out_table_print(&table, stdout, "  ");
+}
+
+static void memory_row(struct out_table *table, const char *name, uint64_t bytes,
+		       const char *meaning)
+{
+	out_cell(table, OUT_DIM, "%s", name);
+	out_cell_bytes(table, bytes);
+	out_cell(table, OUT_PLAIN, "%s", meaning);
+}
+
+static void print_pool(const json_t *pool)
+{
+	char free_text_[UNITS_TEXT_BYTES], total_text[UNITS_TEXT_BYTES];
+
+	if (pool)
+		(void)printf("  host pool: %s free of %s\n",
+			     units_format_size(out_u64(pool, "free_bytes"), free_text_),
+			     units_format_size(out_u64(pool, "total_bytes"), total_text));
+}
+
+static void print_memory(const json_t *info, const json_t *memory)
+{
+	char text[UNITS_TEXT_BYTES];
+	struct out_table table;
+
+	(void)printf("\n%sMemory%s on host pages of %s\n", out_colour_on(stdout, OUT_BOLD),
+		     out_colour_off(stdout, OUT_BOLD),
+		     units_format_size(out_u64(info, "frame_bytes"), text));
+	out_table_init(&table, memory_columns, ARRAY_LEN(memory_columns));
+	memory_row(&table, "maximum", out_u64(memory, "maximum_bytes"), "the guest's RAM");
+	memory_row(&table, "resident", out_u64(memory, "resident_bytes"),
+		   "what it holds of the host now");
+	memory_row(&table, "asked", out_u64(memory, "asked_bytes"),
+		   "what the guest is asked to hand over");
+	memory_row(&table, "taken", out_u64(memory, "taken_bytes"), "what it has handed over");
+	memory_row(&table, "returned", out_u64(memory, "returned_bytes"),
+		   "what of that the host got back");
+	memory_row(&table, "reported", out_u64(memory, "reported_total_bytes"),
+		   "given back as free pages since the start");
+	out_table_print(&table, stdout, "  ");
+	if (json_is_true(json_object_get(memory, "waiting")))
+		(void)printf("  %sa vCPU waits for a free host page%s\n",
+			     out_colour_on(stdout, OUT_RED), out_colour_off(stdout, OUT_RED));
+	if (out_u64(memory, "waits") > 0)
+		(void)printf("  waited %" PRIu64 " times for the host, %s in all\n",
+			     out_u64(memory, "waits"),
+			     out_duration(out_u64(memory, "waited_ns"), text));
+	print_pool(json_object_get(memory, "pool"));
+}
+
+static bool ends_with(const char *text, const char *tail)
+{
+	size_t len = strlen(text), tail_len = strlen(tail);
+
+	return len >= tail_len && strcmp(text + len - tail_len, tail) == 0;
+}
+
+/* "free_bytes": 1048576 becomes "free  1 MiB"; other numbers stay as they are. */
+static void statistic_row(struct out_table *table, const char *name, const json_t *value)
+{
+	uint64_t number = (uint64_t)json_integer_value(value);
+
+	if (ends_with(name, "_bytes")) {
+		out_cell(table, OUT_DIM, "%.*s", (int)(strlen(name) - strlen("_bytes")), name);
+		out_cell_bytes(table, number);
+		return;
+	}
+	out_cell(table, OUT_DIM, "%s", name);
+	out_cell(table, OUT_PLAIN, "%" PRIu64, number);
+}
+
+static void print_statistics(const json_t *statistics)
+{
+	static const char *const columns[] = { "", ">" };
+	char text[UNITS_TEXT_BYTES];
+	struct out_table table;
+	const json_t *value;
+	const char *name;
+
+	if (!statistics)
+		return;
+	(void)printf("\n%sWhat the guest says%s, %s ago\n", out_colour_on(stdout, OUT_BOLD),
+		     out_colour_off(stdout, OUT_BOLD),
+		     out_duration(out_u64(statistics, "age_ns"), text));
+	out_table_init(&table, columns, ARRAY_LEN(columns));
+	json_object_foreach((json_t *)(uintptr_t)statistics, name, value)
+	{
+		if (json_is_integer(value) && strcmp(name, "age_ns") != 0)
+			statistic_row(&table, name, value);
+	}
+	out_table_print(&table, stdout, "  ");
+}
+
+static void print_devices(const json_t *devices)
+{
+	static const char *const columns[] = { "DEVICE", "STATUS", ">BAD REQUESTS" };
+	struct out_table table;
+
+	if (json_array_size(devices) == 0)
+		return;
+	(void)putchar('\n');
+	out_table_init(&table, columns, ARRAY_LEN(columns));
+	for (size_t i = 0; i < json_array_size(devices); i++) {
+		const json_t *device = json_array_get(devices, i);
+		const json_t *status = json_object_get(device, "status");
+
+		out_cell(&table, OUT_PLAIN, "%s", out_text(device, "name"));
+		if (json_is_true(json_object_get(device, "broken")))
+			out_cell(&table, OUT_RED, "broken: waits for a reset by its driver");
+		else if (json_is_string(status))
+			out_cell(&table, OUT_PLAIN, "%s", json_string_value(status));
+		else
+			out_cell(&table, OUT_PLAIN, "%s",
+				 out_u64(device, "status") & 4 ? "in use" : "no driver");
+		out_cell(&table, OUT_PLAIN, "%" PRIu64, out_u64(device, "bad_requests"));
+	}
+	out_table_print(&table, stdout, "  ");
+}
+
+int cli_info(struct cli_call *call)
+{
+	json_t *info = NULL, *memory = NULL;
+	struct vm vm;
+	int ret = vm_open(call->args[0], &vm);
+
+	if (ret != EXIT_CODE_OK)
+		return ret;
+	ret = vm_call(&vm, "vm.info", NULL, &info);
+	if (ret == EXIT_CODE_OK)
+		ret = vm_call(&vm, "vm.memory", NULL, &memory);
+	if (ret == EXIT_CODE_OK && cli_wants_json(call)) {
+		if (!out_json(json_pack("{s:O, s:O}", "info", info, "memory", memory)))
+			ret = EXIT_CODE_FAILED;
+	} else if (ret == EXIT_CODE_OK) {
+		print_head(info);
+		print_memory(info, memory);
+		print_statistics(json_object_get(memory, "statistics"));
+		print_devices(json_object_get(info, "devices"));
+	}
+	json_decref(info);
+	json_decref(memory);
+	vm_close(&vm);
+	return ret;
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* ps.c - `neap ps`: every VM that has a socket, also those that do not answer.
+ *
+ * Each VM is given PS_TIMEOUT_MS; one that hangs costs that, and the others are still shown.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/vms.h"
+
+enum { PS_TIMEOUT_MS = 1000 };
+
+static json_t *call_quietly(struct vm *vm, const char *method, int *ret_code)
+{
+	json_t *result = NULL;
+
+	*ret_code = rpc_client_call(vm->client, method, NULL, PS_TIMEOUT_MS, &result, NULL);
+	return *ret_code == 0 ? result : NULL;
+}
+
+/* A row for a VM that gives no answer. NULL: it has gone meanwhile, so there is nothing to show. */
+static json_t *silent_row(const struct vm *vm, int code)
+{
+	const char *state = "not answering";
+
+	if (code == -ENOENT || code == -EPIPE)
+		return NULL;
+	if (code == -ECONNREFUSED)
+		state = "left over";
+	return json_pack("{s:s, s:s, s:I}", "name", vm->name, "state", state, "pid",
+			 vm->client ? (json_int_t)rpc_client_peer_pid(vm->client) : 0);
+}
+
+static json_t *row_of(struct vm *vm)
+{
+	json_t *info, *memory = NULL, *row;
+	int code = rpc_client_open(vm->path, &vm->client, NULL);
+
+	if (code < 0)
+		return silent_row(vm, code);
+	info = call_quietly(vm, "vm.info", &code);
+	if (info)
+		memory = call_quietly(vm, "vm.memory", &code);
+	if (info && memory)
+		row = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name",
+				vm->name, "state", out_text(info, "state"), "pid",
+				out_u64(info, "pid"), "cpus", out_u64(info, "cpus"), "uptime_ns",
+				out_u64(info, "uptime_ns"), "maximum_bytes",
+				out_u64(memory, "maximum_bytes"), "resident_bytes",
+				out_u64(memory, "resident_bytes"), "asked_bytes",
+				out_u64(memory, "asked_bytes"), "taken_bytes",
+				out_u64(memory, "taken_bytes"), "returned_bytes",
+				out_u64(memory, "returned_bytes"));
+	else
+		row = silent_row(vm, code);
+	json_decref(info);
+	json_decref(memory);
+	vm_close(vm);
+	return row;
+}
+
+static json_t *all_rows(const json_t *names)
+{
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < json_array_size(names); i++) {
+		struct vm vm = { 0 };
+		json_t *row = NULL;
+
+		(void)snprintf(vm.name, sizeof(vm.name), "%s",
+			       json_string_value(json_array_get(names, i)));
+		if (rpc_vm_path(vm.name, RPC_SOCKET_SUFFIX, vm.path, NULL) == 0)
+			row = row_of(&vm);
+		if (row)
+			(void)json_array_append_new(rows, row);
+	}
+	return rows;
+}
+
+static enum out_colour state_colour(const char *state)
+{
+	if (strcmp(state, "running") == 0)
+		return OUT_GREEN;
+	if (strcmp(state, "not answering") == 0 || strcmp(state, "left over") == 0)
+		return OUT_RED;
+	return OUT_YELLOW;
+}
+
+static void add_row(struct out_table *table, const json_t *row)
+{
+	const char *state = out_text(row, "state");
+	bool answers = json_object_get(row, "maximum_bytes") != NULL;
+	uint64_t pid = out_u64(row, "pid");
+	char text[UNITS_TEXT_BYTES];
+
+	out_cell(table, OUT_BOLD, "%s", out_text(row, "name"));
+	out_cell(table, state_colour(state), "%s", state);
+	if (!answers) {
+		for (int i = 0; i < 5; i++)
+			out_cell(table, OUT_PLAIN, "-");
+	} else {
+		out_cell(table, OUT_PLAIN, "%" PRIu64, out_u64(row, "cpus"));
+		out_cell_bytes(table, out_u64(row, "maximum_bytes"));
+		out_cell_bytes(table, out_u64(row, "resident_bytes"));
+		out_cell_bytes(table, out_u64(row, "returned_bytes"));
+		out_cell(table, OUT_PLAIN, "%s", out_duration(out_u64(row, "uptime_ns"), text));
+	}
+	if (pid)
+		out_cell(table, OUT_PLAIN, "%" PRIu64, pid);
+	else
+		out_cell(table, OUT_PLAIN, "-");
+}
+
+static void print_rows(const json_t *rows)
+{
+	static const char *const headers[] = { "NAME",	    "STATE",	 ">CPUS", ">MEMORY",
+					       ">RESIDENT", ">RETURNED", ">UP",	  ">PID" };
+	struct out_table table;
+	unsigned left_over = 0;
+
+	out_table_init(&table, headers, ARRAY_LEN(headers));
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		const json_t *row = json_array_get(rows, i);
+
+		add_row(&table, row);
+		left_over += strcmp(out_text(row, "state"), "left over") == 0;
+	}
+	out_table_print(&table, stdout, "");
+	if (left_over > 0)
+		out_note("\"left over\": ended without cleaning up; the next VM of that name "
+			 "replaces its socket");
+}
+
+int cli_ps(struct cli_call *call)
+{
+	struct err err = { 0 };
+	json_t *names = vm_names(&err);
+	json_t *rows;
+
+	if (!names)
+		return out_fail(EXIT_CODE_FAILED, "%s", err.text);
+	rows = all_rows(names);
+	json_decref(names);
+	if (cli_wants_json(call))
+		return out_json(rows) ? EXIT_CODE_OK : EXIT_CODE_FAILED;
+	if (json_array_size(rows) == 0)
+		out_note("no VM is running (start one: neap run)");
+	else
+		print_rows(rows);
+	json_decref(rows);
+	return EXIT_CODE_OK;
+}
