@@ -33,6 +33,7 @@ int err_wrap(struct err *err, const char *fmt, ...)
 	used = vsnprintf(err->text, sizeof(err->text), fmt, args);
 	va_end(args);
 	if (used >= 0 && (size_t)used < sizeof(err->text))
-		(void)snprintf(err->text + used, sizeof(err->text) - (size_t)used, ": %s", inner);
+		(void)snprintf(err->text + used, sizeof(err->text) - (size_t)used, ": %.*s",
+			       (int)(sizeof(err->text) - (size_t)used), inner);
 	return err->code;
 }

@@ -12,12 +12,17 @@
 
 #include "base/err.h"
 
+struct kvm_sys; /* the system calls underneath; replaced only by tests */
+
+/* Outlives every VM made from it. */
 struct kvm {
+	const struct kvm_sys *sys;
 	int fd;
-	size_t run_bytes;   /* size of a vCPU's kvm_run mapping */
-	unsigned max_vcpus; /* KVM_CAP_MAX_VCPUS: this host's limit */
-	bool has_tsc_deadline;
-	bool has_memory_fault_info;
+	size_t run_bytes;	    /* size of a vCPU's kvm_run mapping */
+	unsigned max_vcpus;	    /* this host's limit; 255 without has_x2apic_32bit_ids */
+	bool has_tsc_deadline;	    /* KVM_CAP_TSC_DEADLINE_TIMER */
+	bool has_memory_fault_info; /* KVM_CAP_MEMORY_FAULT_INFO */
+	bool has_x2apic_32bit_ids;  /* KVM_CAP_X2APIC_API: APIC ids above 255 */
 };
 
 /**

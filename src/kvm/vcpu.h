@@ -58,7 +58,8 @@ int vcpus_create(struct vm *vm, const struct vcpus_config *config, struct vcpus 
 		 struct err *err);
 void vcpus_destroy(struct vcpus *vcpus); /* ends the threads, whatever they do, and joins them */
 
-/* How vCPU 0 starts; the others wait for INIT-SIPI. Only while paused; also used for reset. */
+/* How vCPU 0 starts; the others wait for INIT-SIPI. Only while paused; also used for reset: every
+ * register that a guest can change goes back to what KVM made. -EBUSY: not paused. */
 struct vcpu_start {
 	bool long_mode; /* else 32-bit protected mode without paging (PVH) */
 	uint64_t rip;
@@ -67,7 +68,12 @@ struct vcpu_start {
 };
 int vcpus_reset(struct vcpus *vcpus, const struct vcpu_start *start, struct err *err);
 
-/* Return when every vCPU is out of KVM_RUN and parked. Idempotent. Not from a vCPU thread. */
+/* Drop what a paused vCPU was in the middle of. vcpus_reset() does it too; on a reboot call this
+ * before guest memory is rewritten, or the last instruction of the old guest could still write. */
+int vcpus_forget_exits(struct vcpus *vcpus, struct err *err);
+
+/* Return when every vCPU is out of KVM_RUN and parked. Idempotent; callers on several threads take
+ * turns. Waits for ops that are running. Not from a vCPU thread. */
 void vcpus_pause(struct vcpus *vcpus);
 void vcpus_resume(struct vcpus *vcpus);
 

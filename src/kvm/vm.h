@@ -19,7 +19,8 @@ int vm_create(const struct kvm *kvm, struct vm **ret_vm, struct err *err);
 void vm_destroy(struct vm *vm);
 int vm_fd(const struct vm *vm);
 
-/* KVM API 4.35 KVM_SET_USER_MEMORY_REGION. Slots are numbered in the order of the calls. */
+/* KVM API 4.35 KVM_SET_USER_MEMORY_REGION. Slots are numbered in the order of the calls. @host
+ * stays mapped as long as the VM lives. */
 int vm_add_memory(struct vm *vm, gpa_t start, void *host, uint64_t len_bytes, struct err *err);
 
 /* KVM API 4.75 KVM_IRQFD: a write to @event_fd becomes an edge on @gsi. */
@@ -29,15 +30,18 @@ int vm_add_irqfd(struct vm *vm, uint32_t gsi, int event_fd, struct err *err);
  */
 int vm_add_ioeventfd(struct vm *vm, gpa_t addr, uint32_t value, int event_fd, struct err *err);
 
-/* An I/O APIC pin's redirection, as an MSI. enabled=false removes it. KVM API 4.52. Any thread. */
+/* An I/O APIC pin's redirection, as an MSI. enabled=false removes it. KVM API 4.52. Any thread.
+ * @addr is what the guest programmed: destination in bits 19:12, and, where the host's KVM has
+ * 32-bit APIC ids, bits 14:8 of the destination in bits 11:5 (KVM_FEATURE_MSI_EXT_DEST_ID). */
 struct vm_msi {
 	uint64_t addr;
 	uint32_t data;
 	bool enabled;
 };
-int vm_set_route(struct vm *vm, uint32_t gsi, const struct vm_msi *msi);
+int vm_set_route(struct vm *vm, uint32_t gsi, const struct vm_msi *msi); /* 0 or -errno */
 
-/* Inject one MSI now (an I/O APIC service without irqfd). KVM API 4.70 KVM_SIGNAL_MSI. */
+/* Inject one MSI now (an I/O APIC service without irqfd). 0, also when the guest masks it; or a
+ * negative errno. KVM API 4.70 KVM_SIGNAL_MSI. Any thread. */
 int vm_signal_msi(struct vm *vm, const struct vm_msi *msi);
 
 #endif

@@ -111,8 +111,9 @@ static int take_first_frames(struct ram *ram, const struct ram_config *config, s
 		}
 		known_set(&ram->known, done >> ram->frame_shift, len >> ram->frame_shift);
 		done += len;
-		if (config->reserve && config->progress)
-			config->progress(config->progress_ctx, done, total);
+		if (config->reserve && config->progress &&
+		    !config->progress(config->progress_ctx, done, total))
+			return err_set(err, -ECANCELED, "reserving memory was called off");
 	}
 	return result;
 }

@@ -24,8 +24,9 @@ struct ram_config {
 	uint64_t frame_bytes;	   /* HUGE_FRAME_BYTES (hugetlb) or GUEST_PAGE_BYTES (memfd) */
 	const char *hugetlbfs_dir; /* a hugetlbfs mount to take the file from; NULL: a memfd */
 	bool reserve;		   /* allocate every frame now, or fail */
-	/* Called now and then while reserving, so that a long start can show it; may be NULL. */
-	void (*progress)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
+	/* Called now and then while reserving, so that a long start can show it; may be NULL.
+	 * False calls the reservation off: -ECANCELED, and everything goes back. */
+	bool (*progress)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
 	void *progress_ctx;
 };
 

@@ -20,7 +20,8 @@ struct virtio_mmio_host {
 	/* Run fn(arg) on the thread that owns the device and return when it has run. May run it
 	 * directly (tests, or already on that thread). */
 	void (*call)(void *ctx, void (*fn)(void *arg), void *arg);
-	/* Queue @index of this device stalled for want of host memory: kick it again soon. */
+	/* A queue of this device cannot go on now, for want of host memory or for a rate limit:
+	 * signal its doorbell soon (some milliseconds). I/O thread. */
 	void (*stalled)(void *ctx, int doorbell_fd);
 	void *ctx;
 };

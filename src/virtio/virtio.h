@@ -69,8 +69,8 @@ struct virtio_ops {
 struct virtio_transport_ops {
 	void (*interrupt_queue)(void *transport);  /* used buffer notification */
 	void (*interrupt_config)(void *transport); /* configuration change notification */
-	/* The host could not back guest memory: handle_queue(index) wants to be called again soon.
-	 */
+	/* The host could not back guest memory, or a rate limit was hit: handle_queue(index) wants
+	 * to be called again soon. */
 	void (*stalled)(void *transport, unsigned index);
 	/* There is more to do, after everybody else had a turn: as if the guest rang @index. */
 	void (*again)(void *transport, unsigned index);
@@ -128,7 +128,8 @@ void virtio_refuse_chain(struct virtio_device *vdev, unsigned index,
 void virtio_stall_chain(struct virtio_device *vdev, unsigned index,
 			const struct virtq_chain *chain);
 
-/* Ask for handle_queue(index): soon, when the host may have memory; or in the next turn. */
+/* Ask for handle_queue(index): soon, when the host may have memory or a rate limit lets more
+ * through; or in the next turn. */
 void virtio_stall(struct virtio_device *vdev, unsigned index);
 void virtio_again(struct virtio_device *vdev, unsigned index);
 

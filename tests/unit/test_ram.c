@@ -295,12 +295,38 @@ struct progress {
 	unsigned calls;
 };
 
-static void note_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
+static bool note_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
 {
 	struct progress *progress = ctx;
 
 	assert_true(done_bytes > progress->last_bytes && done_bytes <= total_bytes);
 	*progress = (struct progress){ done_bytes, progress->calls + 1 };
+	return true;
+}
+
+static bool call_off(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
+{
+	(void)ctx;
+	(void)done_bytes;
+	(void)total_bytes;
+	return false;
+}
+
+static void a_reservation_that_is_called_off_gives_everything_back(void **state)
+{
+	struct ram_config config = { .ram_bytes = POOL_FRAMES * HUGE_FRAME_BYTES,
+				     .frame_bytes = frame_bytes,
+				     .hugetlbfs_dir = pool_dir,
+				     .reserve = true,
+				     .progress = call_off };
+	struct ram *ram = NULL;
+
+	(void)state;
+	assert_int_equal(ram_open(&config, &ram, NULL), -ECANCELED);
+	assert_null(ram);
+	config.progress = NULL; /* the pool holds exactly this much: nothing was kept */
+	assert_int_equal(ram_open(&config, &ram, NULL), 0);
+	ram_close(ram);
 }
 
 static void reserve_takes_every_frame_and_says_how_far_it_is(void **state)
@@ -528,6 +554,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(any_order_of_writes_and_discards_agrees_with_a_model),
 		cmocka_unit_test(guest_of_one_tib_costs_nothing_until_it_is_used),
 		cmocka_unit_test(reserve_takes_every_frame_and_says_how_far_it_is),
+		cmocka_unit_test(a_reservation_that_is_called_off_gives_everything_back),
 		cmocka_unit_test(guest_memory_stays_out_of_core_dumps_and_forks),
 		cmocka_unit_test(backing_from_a_vcpu_while_devices_discard_never_lies),
 		cmocka_unit_test(a_directory_that_is_no_hugetlbfs_is_refused),

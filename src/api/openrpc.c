@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* openrpc.c - the tables as an OpenRPC document, which clients and tools read.
+ *
+ * What OpenRPC has no place for stands in its extensions: x-states of a method, x-states and
+ * x-events of the whole. Built with jansson's setters, which refuse a NULL value: when memory is
+ * short something is missing, and then the whole is given up.
+ */
+#include "api/api.h"
+
+#include <string.h>
+
+static const char openrpc_version[] = "1.2.6";
+
+/* A document under construction. */
+struct doc {
+	bool failed;
+};
+
+static void set(struct doc *doc, json_t *object, const char *key, json_t *value)
+{
+	if (json_object_set_new(object, key, value) < 0)
+		doc->failed = true;
+}
+
+static void add(struct doc *doc, json_t *array, json_t *value)
+{
+	if (json_array_append_new(array, value) < 0)
+		doc->failed = true;
+}
+
+static json_t *type_schema(struct doc *doc, const struct api_field *field, bool is_param)
+{
+	json_t *schema = json_object();
+
+	set(doc, schema, "type", json_string(api_type_name(field->type)));
+	set(doc, schema, "description", json_string(field->help));
+	if (is_param && field->type == API_INTEGER)
+		set(doc, schema, "minimum", json_integer(0));
+	if (is_param && field->type == API_ARRAY)
+		set(doc, schema, "items", json_pack("{s:s}", "type", "string"));
+	return schema;
+}
+
+static json_t *params_list(struct doc *doc, const struct api_field *field)
+{
+	json_t *list = json_array();
+
+	for (; field->name; field++) {
+		json_t *param = json_object();
+
+		set(doc, param, "name", json_string(field->name));
+		set(doc, param, "description", json_string(field->help));
+		set(doc, param, "required", json_boolean(field->required));
+		set(doc, param, "schema", type_schema(doc, field, true));
+		add(doc, list, param);
+	}
+	return list;
+}
+
+static json_t *result_object(struct doc *doc, const struct api_verb_row *verb)
+{
+	json_t *properties = json_object();
+	json_t *required = json_array();
+	json_t *schema = json_object();
+	json_t *result = json_object();
+	char name[64] = "result of ";
+
+	for (const struct api_field *field = verb->results; field->name; field++) {
+		set(doc, properties, field->name, type_schema(doc, field, false));
+		if (!api_result_may_be_absent(field))
+			add(doc, required, json_string(field->name));
+	}
+	set(doc, schema, "type", json_string("object"));
+	set(doc, schema, "properties", properties);
+	set(doc, schema, "required", required);
+	(void)strncat(name, verb->method, sizeof(name) - strlen(name) - 1);
+	set(doc, result, "name", json_string(name));
+	set(doc, result, "schema", schema);
+	return result;
+}
+
+static json_t *states_list(struct doc *doc, unsigned states)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < API_STATE_COUNT; i++)
+		if (states & 1U << i)
+			add(doc, list, json_string(api_state_name(i)));
+	return list;
+}
+
+/* Those that any call can meet, or that its row tells. */
+static json_t *errors_list(struct doc *doc, const struct api_verb_row *verb)
+{
+	json_t *list = json_array();
+
+	add(doc, list, json_pack("{s:s}", "$ref", "#/components/errors/INVALID_PARAMS"));
+	add(doc, list, json_pack("{s:s}", "$ref", "#/components/errors/INTERNAL"));
+	add(doc, list, json_pack("{s:s}", "$ref", "#/components/errors/UNSUPPORTED"));
+	if (verb->states != API_STATES_ANY)
+		add(doc, list, json_pack("{s:s}", "$ref", "#/components/errors/STATE"));
+	return list;
+}
+
+static json_t *method_object(struct doc *doc, const struct api_verb_row *verb)
+{
+	json_t *method = json_object();
+
+	set(doc, method, "name", json_string(verb->method));
+	set(doc, method, "summary", json_string(verb->help));
+	set(doc, method, "paramStructure", json_string("either"));
+	set(doc, method, "params", params_list(doc, verb->params));
+	set(doc, method, "result", result_object(doc, verb));
+	set(doc, method, "errors", errors_list(doc, verb));
+	set(doc, method, "x-states", states_list(doc, verb->states));
+	return method;
+}
+
+static json_t *error_components(struct doc *doc)
+{
+	json_t *errors = json_object();
+
+#define ERROR(id, code, name, help) \
+	set(doc, errors, #id,       \
+	    json_pack("{s:i,s:s,s:s}", "code", (code), "message", (name), "data", (help)));
+#include "api/errors.def"
+#undef ERROR
+	return errors;
+}
+
+static json_t *state_extension(struct doc *doc)
+{
+	json_t *states = json_array();
+
+#define STATE(id, name, help) \
+	add(doc, states, json_pack("{s:s,s:s}", "name", (name), "description", (help)));
+#include "api/states.def"
+#undef STATE
+	return states;
+}
+
+static json_t *event_extension(struct doc *doc)
+{
+	json_t *events = json_array();
+
+#define EVENT(id, kind, data, help) \
+	add(doc, events,            \
+	    json_pack("{s:s,s:s,s:s}", "kind", (kind), "data", (data), "description", (help)));
+#include "api/events.def"
+#undef EVENT
+	return events;
+}
+
+json_t *api_discover(void)
+{
+	struct doc doc = { .failed = false };
+	const struct api_verb_row *verbs;
+	json_t *components = json_object();
+	json_t *methods = json_array();
+	json_t *top = json_object();
+	size_t count;
+
+	verbs = api_verb_table(&count);
+	for (size_t i = 0; i < count; i++)
+		add(&doc, methods, method_object(&doc, &verbs[i]));
+	set(&doc, components, "errors", error_components(&doc));
+	set(&doc, top, "openrpc", json_string(openrpc_version));
+	set(&doc, top, "info",
+	    json_pack("{s:s,s:s,s:s}", "title", "neap, one virtual machine", "version",
+		      NEAP_VERSION, "description",
+		      "JSON-RPC 2.0 on the VM's UNIX socket, one message per line."));
+	set(&doc, top, "methods", methods);
+	set(&doc, top, "components", components);
+	set(&doc, top, "x-states", state_extension(&doc));
+	set(&doc, top, "x-events", event_extension(&doc));
+	if (!doc.failed)
+		return top;
+	json_decref(top);
+	return NULL;
+}
