@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/units.h"
 
 enum { VM_NAME_BYTES = 64 };
 
@@ -55,6 +56,12 @@ struct vm_config {
 };
 
 /* Defaults from options.def, with a random UUID and a name made from it. */
+/* Bytes of one host page behind guest RAM. */
+static inline uint64_t vm_config_frame_bytes(const struct vm_config *config)
+{
+	return config->memory.pages == VM_PAGES_2M ? HUGE_FRAME_BYTES : GUEST_PAGE_BYTES;
+}
+
 void vm_config_init(struct vm_config *config);
 void vm_config_fini(struct vm_config *config);
 

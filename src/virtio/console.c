@@ -7,7 +7,9 @@
  *      4 GiB at once uses no memory of ours and delays nobody.
  *  K2  Input that was taken is delivered in order, or still in `input`. It outlives a reset of the
  *      device, since a driver begins with one and a person may have typed by then.
- *  K3  After a reset no chain is held.
+ *  K3  Output that was refused stays in the guest's chain and is read again later: a sink that is
+ *      behind costs no memory of ours and no byte of the guest's.
+ *  K4  After a reset no chain is held.
  */
 #include "virtio/console.h"
 
@@ -30,7 +32,8 @@ struct console {
 	struct console_config config;
 	struct console_registers registers;
 
-	bool sending; /* `out` is held */
+	bool sending;	     /* `out` is held */
+	bool output_refused; /* until console_output_drained() */
 	uint64_t out_done_bytes;
 	struct virtq_chain out;
 
@@ -62,7 +65,10 @@ static bool send(struct console *console, uint64_t *turn_left_bytes)
 			virtio_stall(&console->vdev, TRANSMIT_QUEUE);
 			return false;
 		}
-		console->config.output(console->config.ctx, bytes, (size_t)got);
+		console->output_refused =
+			!console->config.output(console->config.ctx, bytes, (size_t)got);
+		if (console->output_refused)
+			return false; /* K3 */
 		console->out_done_bytes += (uint64_t)got;
 		*turn_left_bytes -= (uint64_t)got;
 	}
@@ -74,7 +80,7 @@ static void transmit(struct console *console)
 	struct virtio_device *vdev = &console->vdev;
 	uint64_t turn_left_bytes = CONSOLE_TURN_BYTES;
 
-	for (;;) {
+	while (!console->output_refused) {
 		if (!console->sending) {
 			if (!virtio_next_chain(vdev, TRANSMIT_QUEUE, &console->out))
 				break;
@@ -173,7 +179,7 @@ static int activate(struct virtio_device *vdev)
 
 static void reset(struct virtio_device *vdev)
 {
-	to_console(vdev)->sending = false; /* K3 */
+	to_console(vdev)->sending = false; /* K4 */
 }
 
 static void read_config(struct virtio_device *vdev, void *config)
@@ -244,6 +250,14 @@ size_t console_input(struct console *console, const void *bytes, size_t len)
 	} while (step > 0 && taken < len);
 	console->input_refused = taken < len;
 	return taken;
+}
+
+void console_output_drained(struct console *console)
+{
+	if (!console->output_refused)
+		return;
+	console->output_refused = false;
+	virtio_again(&console->vdev, TRANSMIT_QUEUE);
 }
 
 void console_resize(struct console *console, uint16_t cols, uint16_t rows)

@@ -23,8 +23,9 @@ enum {
 struct console_config {
 	struct ram *ram;
 	uint16_t cols, rows; /* of the window; 0: unknown, and F_SIZE is not offered */
-	/* Must take all of it, and not block. */
-	void (*output)(void *ctx, const void *bytes, size_t len);
+	/* Takes all of it (true) or nothing (false), and does not block. After false nothing more
+	 * is offered until console_output_drained(); the guest's chains wait in its ring. */
+	bool (*output)(void *ctx, const void *bytes, size_t len);
 	/* console_input() took less than it was offered, and now there is room; may be NULL. */
 	void (*input_wanted)(void *ctx);
 	void *ctx;
@@ -39,6 +40,9 @@ struct virtio_device *console_device(struct console *console);
 
 /* Offer input. How many of the bytes were taken: fewer than @len when the guest does not read. */
 size_t console_input(struct console *console, const void *bytes, size_t len);
+
+/* Whoever refused output has room again. */
+void console_output_drained(struct console *console);
 
 /* The window changed. Nothing happens when the size was unknown at creation. */
 void console_resize(struct console *console, uint16_t cols, uint16_t rows);

@@ -16,15 +16,19 @@ struct fixture {
 	uint64_t out_bytes;
 	uint8_t out_last[4096]; /* the last piece */
 	unsigned wanted;
+	bool sink_full; /* on_output() refuses */
 };
 
-static void on_output(void *ctx, const void *bytes, size_t len)
+static bool on_output(void *ctx, const void *bytes, size_t len)
 {
 	struct fixture *f = ctx;
 
+	if (f->sink_full)
+		return false;
 	assert_true(len > 0 && len <= sizeof(f->out_last));
 	memcpy(f->out_last, bytes, len);
 	f->out_bytes += len;
+	return true;
 }
 
 static void on_input_wanted(void *ctx)
@@ -104,6 +108,33 @@ static void CO01_a_gibibyte_of_output_takes_bounded_turns(void **state)
 		assert_true(f.out_bytes - before <= CONSOLE_TURN_BYTES);
 	assert_int_equal(f.out_bytes, GIB_BYTES);
 	assert_int_equal(reap_one(&f, TRANSMIT), 0);
+	close_fixture(&f);
+}
+
+static void refused_output_waits_in_the_ring_and_comes_once(void **state)
+{
+	static const char text[] = "said once";
+	struct fixture f;
+
+	(void)state;
+	open_fixture(&f, 0, 0, true);
+	gpa_t at = fake_guest_alloc(&f.g, 4096, 4096);
+	const struct fake_buf buf = { at, sizeof(text), false };
+
+	memcpy(fake_guest_at(&f.g, at), text, sizeof(text));
+	f.sink_full = true;
+	for (unsigned i = 0; i < 3; i++) {
+		(void)fake_guest_add(&f.g, TRANSMIT, &buf, 1, FAKE_DIRECT);
+		(void)fake_guest_kick(&f.g, TRANSMIT);
+	}
+	assert_int_equal(f.out_bytes, 0);
+	f.sink_full = false;
+	console_output_drained(f.console);
+	(void)fake_guest_run(&f.g, 1);
+	assert_int_equal(f.out_bytes, 3 * sizeof(text));
+	assert_memory_equal(f.out_last, text, sizeof(text));
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(reap_one(&f, TRANSMIT), 0);
 	close_fixture(&f);
 }
 
@@ -279,6 +310,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(output_comes_out_as_it_was_written),
 		cmocka_unit_test(CO01_a_gibibyte_of_output_takes_bounded_turns),
+		cmocka_unit_test(refused_output_waits_in_the_ring_and_comes_once),
 		cmocka_unit_test(CO02_empty_and_misdirected_output_is_survived),
 		cmocka_unit_test(CO02_a_4_gib_descriptor_is_not_ram_and_breaks_the_device),
 		cmocka_unit_test(reset_in_the_middle_of_a_long_output_ends_it),
