@@ -45,7 +45,7 @@ static int check_memory(const struct vm_config *config, struct err *err)
 {
 	uint64_t bytes = config->memory.maximum_bytes;
 	bool huge = config->memory.pages == VM_PAGES_2M;
-	uint64_t frame_bytes = huge ? HUGE_FRAME_BYTES : GUEST_PAGE_BYTES;
+	uint64_t frame_bytes = vm_config_frame_bytes(config);
 	char text[UNITS_TEXT_BYTES], lower[UNITS_TEXT_BYTES], upper[UNITS_TEXT_BYTES];
 
 	if (!is_aligned(bytes, frame_bytes))

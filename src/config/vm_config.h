@@ -55,20 +55,21 @@ struct vm_config {
 	uint64_t given_by_flag; /* bit per row of options.def: a later file does not change it */
 };
 
-/* Defaults from options.def, with a random UUID and a name made from it. */
 /* Bytes of one host page behind guest RAM. */
 static inline uint64_t vm_config_frame_bytes(const struct vm_config *config)
 {
 	return config->memory.pages == VM_PAGES_2M ? HUGE_FRAME_BYTES : GUEST_PAGE_BYTES;
 }
 
+/* Defaults from options.def, with a random UUID and a name made from it. */
 void vm_config_init(struct vm_config *config);
 void vm_config_fini(struct vm_config *config);
 
 /* Values against each other and against what neap can do at all; one sentence. */
 int vm_config_check(const struct vm_config *config, struct err *err);
 
-enum { VM_CONFIG_FILE_BYTES = 1048576, VM_CONFIG_NESTING = 64 };
+#define VM_CONFIG_FILE_BYTES MIB_BYTES
+enum { VM_CONFIG_NESTING = 64 };
 
 /**
  * vm_config_load() - read vm.json into @config

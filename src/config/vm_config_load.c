@@ -201,8 +201,8 @@ static int check_file(const struct stat *file, struct err *err)
 	if (file->st_mode & (S_IWGRP | S_IWOTH))
 		return err_set(err, -EPERM, "others may write it (mode %04o); chmod go-w it first",
 			       (unsigned)file->st_mode & 07777);
-	if (file->st_size > VM_CONFIG_FILE_BYTES)
-		return err_set(err, -EFBIG, "is larger than %d bytes", VM_CONFIG_FILE_BYTES);
+	if ((uint64_t)file->st_size > VM_CONFIG_FILE_BYTES)
+		return err_set(err, -EFBIG, "is larger than 1 MiB");
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -441,7 +442,7 @@ static void a_file_of_more_than_1_MiB_is_refused(void **state)
 
 	(void)state;
 	vm_config_init(&config);
-	assert_int_equal(truncate(path, VM_CONFIG_FILE_BYTES + 1), 0);
+	assert_int_equal(truncate(path, (off_t)VM_CONFIG_FILE_BYTES + 1), 0);
 	assert_int_equal(vm_config_load(&config, path, &err), -EFBIG);
 	assert_int_equal(truncate(path, 0), 0);
 	assert_int_equal(vm_config_load(&config, path, &err), -EINVAL);
@@ -463,6 +464,48 @@ static void relative_paths_start_from_the_files_directory(void **state)
 			   &err) < 0)
 		fail_msg("%s", err.text);
 	assert_string_equal(config.boot.kernel_path, expected);
+}
+
+static void load_example(const char *name)
+{
+	CLEANUP(vm_config_fini)
+	struct vm_config config;
+	CLEANUP(free_text)
+	char *text = calloc(1, VM_CONFIG_FILE_BYTES);
+	struct err err = { 0 };
+	char path[512];
+	FILE *file;
+	size_t len;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", NEAP_CONFIGS, name);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	len = fread(text, 1, VM_CONFIG_FILE_BYTES, file);
+	(void)fclose(file);
+	vm_config_init(&config);
+	if (vm_config_load_text(&config, name, NEAP_CONFIGS, text, len, &err) < 0 ||
+	    vm_config_check(&config, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+static void every_example_in_configs_is_a_valid_vm(void **state)
+{
+	DIR *configs = opendir(NEAP_CONFIGS);
+	const struct dirent *entry;
+	unsigned loaded = 0;
+
+	(void)state;
+	assert_non_null(configs);
+	while ((entry = readdir(configs))) {
+		const char *dot = strrchr(entry->d_name, '.');
+
+		if (!dot || strcmp(dot, ".json") != 0)
+			continue;
+		load_example(entry->d_name);
+		loaded++;
+	}
+	(void)closedir(configs);
+	assert_true(loaded >= 4);
 }
 
 static void random_text(unsigned *seed, char *text, size_t max_len)
@@ -607,6 +650,7 @@ int main(void)
 		cmocka_unit_test(path_loops_and_other_things_than_files_are_refused_CF03),
 		cmocka_unit_test(a_file_of_more_than_1_MiB_is_refused),
 		cmocka_unit_test(relative_paths_start_from_the_files_directory),
+		cmocka_unit_test(every_example_in_configs_is_a_valid_vm),
 		cmocka_unit_test(what_is_written_is_read_back_to_the_same),
 	};
 
