@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* machine_api.c - what each verb of the control socket does to this VM.
+ *
+ * Parameters and states were checked against api/verbs.def before a handler runs.
+ * Threads: control; devices are reached by loop_call().
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "machine/device_types.h"
+#include "machine/machine_internal.h"
+
+static enum api_state get_state(void *ctx)
+{
+	return lifecycle_state(ctx);
+}
+
+static int give_state(struct machine *machine, json_t **ret_result)
+{
+	*ret_result = json_pack("{s:s}", "state", api_state_name(lifecycle_state(machine)));
+	return *ret_result ? 0 : API_ERROR_INTERNAL;
+}
+
+struct device_list {
+	struct machine *machine;
+	json_t *list;
+};
+
+/* On the I/O thread, which owns the devices. */
+static void list_devices(void *arg)
+{
+	struct device_list *list = arg;
+
+	for (unsigned i = 0; i < list->machine->slot_count; i++) {
+		const struct virtio_slot *slot = &list->machine->slots[i];
+		const struct virtio_device *vdev = slot->vdev;
+		json_t *row = json_pack("{s:s, s:i, s:b, s:b, s:I, s:I}", "name", vdev->ops->name,
+					"status", (int)vdev->status, "active", vdev->active,
+					"broken", (vdev->status & VIRTIO_STATUS_NEEDS_RESET) != 0,
+					"bad_requests", (json_int_t)vdev->bad_requests, "breaks",
+					(json_int_t)vdev->breaks);
+
+		if (vdev->break_reason)
+			(void)json_object_set_new(row, "break_reason",
+						  json_string(vdev->break_reason));
+		(void)json_array_append_new(list->list, row);
+	}
+}
+
+static json_t *config_as_json(const struct vm_config *config)
+{
+	char *text = vm_config_to_json(config);
+	json_t *object = text ? json_loads(text, 0, NULL) : NULL;
+
+	free(text);
+	return object ? object : json_object();
+}
+
+static int vm_info(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+{
+	struct machine *machine = ctx;
+	const struct vm_config *config = machine->config;
+	struct device_list devices = { .machine = machine, .list = json_array() };
+
+	(void)params;
+	loop_call(&machine->io, list_devices, &devices);
+	*ret_result = json_pack(
+		"{s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:I, s:I, s:s, s:I, s:I, s:I, s:o, s:o}",
+		"name", config->name, "uuid", config->uuid, "state",
+		api_state_name(lifecycle_state(machine)), "reason", lifecycle_reason(machine),
+		"pid", (int)getpid(), "neap_version", NEAP_VERSION, "cpus", (int)config->cpus,
+		"memory_maximum_bytes", (json_int_t)config->memory.maximum_bytes, "frame_bytes",
+		(json_int_t)vm_config_frame_bytes(config), "kernel",
+		config->boot.kernel_path ? config->boot.kernel_path : "embedded", "uptime_ns",
+		(json_int_t)(clock_now_ns() - machine->life.started_ns), "exits",
+		(json_int_t)(machine->vcpus ? vcpus_exit_count(machine->vcpus) : 0), "resets",
+		(json_int_t)machine->life.resets, "devices", devices.list, "config",
+		config_as_json(config));
+	return *ret_result ? 0 : err_set(err, API_ERROR_INTERNAL, "out of memory");
+}
+
+static int vm_memory(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+{
+	(void)params;
+	*ret_result = memory_view(ctx);
+	return *ret_result ? 0 : err_set(err, API_ERROR_INTERNAL, "out of memory");
+}
+
+struct target {
+	struct machine *machine;
+	uint64_t balloon_bytes;
+	int ret;
+};
+
+static void set_target(void *arg)
+{
+	struct target *target = arg;
+
+	target->ret = balloon_set_target(target->machine->balloon, target->balloon_bytes);
+}
+
+/* Which balloon do the parameters mean? Exactly one of the two is given. */
+static int read_target(const struct machine *machine, const json_t *params,
+		       uint64_t *ret_balloon_bytes, struct err *err)
+{
+	uint64_t maximum_bytes = machine->config->memory.maximum_bytes;
+	const json_t *keep = json_object_get(params, "target_bytes");
+	const json_t *give = json_object_get(params, "balloon_bytes");
+	json_int_t value = json_integer_value(keep ? keep : give);
+
+	if (!keep == !give)
+		return err_set(err, API_ERROR_INVALID_PARAMS,
+			       "give either target_bytes (what the guest keeps) or balloon_bytes "
+			       "(what it hands over)");
+	if (value < 0 || (uint64_t)value > maximum_bytes)
+		return err_set(err, API_ERROR_INVALID_PARAMS,
+			       "%" JSON_INTEGER_FORMAT
+			       " bytes is not between 0 and the VM's maximum, %" PRIu64,
+			       value, maximum_bytes);
+	*ret_balloon_bytes = keep ? maximum_bytes - (uint64_t)value : (uint64_t)value;
+	return 0;
+}
+
+static int vm_memory_set(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+{
+	struct machine *machine = ctx;
+	struct target target = { .machine = machine };
+	struct balloon_counters counters;
+	int ret;
+
+	if (!machine->balloon)
+		return err_set(err, API_ERROR_UNSUPPORTED,
+			       "this VM has no balloon; start it without --balloon off");
+	ret = read_target(machine, params, &target.balloon_bytes, err);
+	if (ret != 0)
+		return ret;
+	loop_call(&machine->io, set_target, &target);
+	if (target.ret < 0)
+		return err_set(err, API_ERROR_INVALID_PARAMS,
+			       "the balloon cannot hold %" PRIu64 " bytes", target.balloon_bytes);
+	balloon_read_counters(machine->balloon, &counters);
+	*ret_result = json_pack("{s:I}", "asked_bytes", (json_int_t)counters.asked_bytes);
+	return *ret_result ? 0 : API_ERROR_INTERNAL;
+}
+
+static int vm_pause(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+{
+	(void)params;
+	(void)err;
+	lifecycle_pause(ctx);
+	return give_state(ctx, ret_result);
+}
+
+static int vm_resume(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+{
+	(void)params;
+	(void)err;
+	lifecycle_resume(ctx);
+	return give_state(ctx, ret_result);
+}
+
+static int vm_stop(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+{
+	struct machine *machine = ctx;
+
+	(void)params;
+	(void)err;
+	acpi_ged_power_button(&machine->ged);
+	return give_state(machine, ret_result);
+}
+
+static int vm_reset(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+{
+	(void)params;
+	(void)err;
+	lifecycle_reset(ctx, "request");
+	return give_state(ctx, ret_result);
+}
+
+static int vm_kill(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+{
+	(void)params;
+	(void)err;
+	lifecycle_end(ctx, EXIT_CODE_KILLED, "killed on request");
+	return give_state(ctx, ret_result);
+}
+
+static int vm_console(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+{
+	(void)ctx;
+	(void)params;
+	*ret_result = json_pack("{s:b}", "stream", 1);
+	return *ret_result ? 0 : err_set(err, API_ERROR_INTERNAL, "out of memory");
+}
+
+struct console_fd {
+	struct machine *machine;
+	int fd;
+};
+
+static void attach_console(void *arg)
+{
+	struct console_fd *console = arg;
+
+	terminal_attach(console->machine->terminal, console->fd);
+}
+
+static void take_console(void *ctx, int fd)
+{
+	struct console_fd console = { .machine = ctx, .fd = fd };
+
+	loop_call(&console.machine->io, attach_console, &console);
+}
+
+void machine_api_init(struct machine *machine)
+{
+	machine->backend = (struct api_backend){
+		.state = get_state,
+		.take_console = take_console,
+		.ctx = machine,
+		.handlers = {
+			[API_VM_INFO] = vm_info,
+			[API_VM_MEMORY] = vm_memory,
+			[API_VM_MEMORY_SET] = vm_memory_set,
+			[API_VM_PAUSE] = vm_pause,
+			[API_VM_RESUME] = vm_resume,
+			[API_VM_STOP] = vm_stop,
+			[API_VM_RESET] = vm_reset,
+			[API_VM_KILL] = vm_kill,
+			[API_VM_CONSOLE] = vm_console,
+		},
+	};
+}

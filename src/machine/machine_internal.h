@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* machine_internal.h - struct machine: which part belongs to which thread.
+ *
+ * Inside machine/ only. Each member says its owner: control, io, vcpu (any vCPU thread), or fixed
+ * (written while building, before other threads run).
+ */
+#ifndef NEAP_MACHINE_MACHINE_INTERNAL_H
+#define NEAP_MACHINE_MACHINE_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "api/api.h"
+#include "balloon/balloon.h"
+#include "base/exit_code.h"
+#include "base/ratelimit.h"
+#include "boot/boot.h"
+#include "config/vm_config.h"
+#include "device/acpi_ged.h"
+#include "device/board.h"
+#include "device/bus.h"
+#include "device/exit_port.h"
+#include "device/i8042.h"
+#include "device/ioapic.h"
+#include "device/serial.h"
+#include "kvm/kvm.h"
+#include "kvm/vcpu.h"
+#include "kvm/vm.h"
+#include "machine/loop.h"
+#include "machine/terminal.h"
+#include "memory/hostmem.h"
+#include "memory/ram.h"
+#include "rpc/rpc.h"
+#include "virtio/console.h"
+#include "virtio/rng.h"
+#include "virtio/transport_mmio.h"
+
+struct machine;
+struct device_type;
+
+/* A queue's doorbell on the I/O loop. */
+struct doorbell {
+	struct virtio_slot *slot;
+	unsigned index;
+	uv_poll_t poll;
+	bool stalled; /* io: waits for host memory; rung again by the retry timer */
+};
+
+/* A virtio-mmio slot of the board with the device in it. */
+struct virtio_slot {
+	struct machine *machine;
+	const struct device_type *type;
+	struct virtio_device *vdev;
+	struct virtio_mmio *transport;
+	int irq_fd;
+	unsigned doorbell_count;
+	struct doorbell doorbells[VIRTIO_MAX_QUEUES];
+	uint64_t breaks_told; /* io: device.broken events sent for this many breaks */
+};
+
+/* Waiting for the host to have a free frame. See famine.c. */
+struct famine {
+	atomic_uint waiting;	/* threads that wait now */
+	atomic_uint generation; /* a reset makes older waits void */
+	_Atomic uint64_t waits;
+	_Atomic uint64_t waited_ns; /* of waits that are over */
+	_Atomic uint64_t since_ns;  /* start of the present wait */
+	_Atomic uint64_t address;   /* what the first of them touched */
+	struct loop_task changed;   /* -> control */
+	bool told;		    /* control: famine was announced, relief not yet */
+};
+
+/* What a guest or its vCPU asks of the control thread; one at a time, first wins. See lifecycle.c.
+ */
+enum machine_request {
+	REQUEST_NONE,
+	REQUEST_RESET, /* the guest wrote a reset port */
+	REQUEST_CRASH, /* triple fault, KVM error */
+	REQUEST_POWER_OFF,
+	REQUEST_STATUS, /* the exit port */
+	REQUEST_KILL,	/* Ctrl-A x, signals: overrides what is there */
+};
+
+enum { REASON_BYTES = 2048 };
+
+struct lifecycle {
+	enum api_state state;	   /* control */
+	char reason[REASON_BYTES]; /* control: why it is in that state */
+	uint64_t started_ns;
+	uint64_t resets;
+	bool resume_after_reset; /* control: while a reset waits for memory */
+	uv_timer_t reset_retry;
+	uv_signal_t signals[3];
+	int exit_code;
+
+	pthread_mutex_t lock; /* the three below: any thread */
+	enum machine_request request;
+	uint32_t request_status;
+	char request_text[REASON_BYTES];
+	struct loop_task request_task;
+};
+
+/* Events that start on other threads. See events.c. */
+struct events {
+	struct loop_task balloon_moved; /* -> control */
+	struct loop_task stats_arrived; /* -> control */
+	struct loop_task device_broken; /* -> control */
+	uv_timer_t balloon_later;	/* control: the last of a burst is told too */
+	uint64_t balloon_told_ns;
+	uint64_t stats_told_at_ns; /* io */
+	struct ratelimit broken_limit;
+};
+
+struct machine {
+	const struct vm_config *config; /* fixed */
+	bool foreground;		/* fixed */
+	unsigned part_count;		/* control: rows of build.c's table that are up */
+	struct loop control, io;
+
+	struct kvm kvm;	      /* fixed */
+	struct vm *vm;	      /* fixed */
+	struct vcpus *vcpus;  /* control */
+	struct ram *ram;      /* fixed; contents: the guest's */
+	struct bus pio, mmio; /* fixed */
+
+	struct serial *serial;
+	struct ioapic *ioapic;
+	struct i8042 i8042;
+	struct acpi_ged ged;
+	struct exit_port exit_port;
+	int serial_irq_fd; /* fixed */
+
+	unsigned slot_count; /* fixed */
+	struct virtio_slot slots[BOARD_VIRTIO_SLOTS];
+	struct balloon *balloon; /* io; NULL without one */
+	struct console *console; /* io; NULL without one */
+	struct rng *rng;	 /* io; NULL without one */
+	uv_timer_t stats_timer;	 /* io */
+	uv_timer_t stall_timer;	 /* io */
+	unsigned stalled_count;	 /* io: doorbells that wait for host memory */
+
+	struct terminal *terminal;
+	struct rpc_server *server;  /* control */
+	struct api_backend backend; /* fixed */
+	char socket_path[RPC_PATH_BYTES];
+
+	struct famine famine;
+	struct lifecycle life;
+	struct events events;
+};
+
+/* build.c: the parts, in the order of one table; undone in reverse. */
+int machine_build(struct machine *machine, enum exit_code *ret_code, struct err *err);
+void machine_unbuild(struct machine *machine);
+
+/* boot_guest.c: kernel and tables into RAM, vCPU 0 at its first instruction. vCPUs parked. */
+int machine_load_guest(struct machine *machine, struct err *err);
+
+/* vcpu_glue.c */
+extern const struct vcpu_ops machine_vcpu_ops;
+
+/* famine.c */
+void famine_init(struct machine *machine);
+int famine_wait(struct machine *machine, uint64_t guest_address); /* returns -EAGAIN */
+void famine_over(struct machine *machine);
+void famine_forget(struct machine *machine);
+uint64_t famine_waited_ns(const struct machine *machine);
+
+/* lifecycle.c; control unless said otherwise */
+int lifecycle_init(struct machine *machine, struct err *err);
+void lifecycle_fini(struct machine *machine);
+enum api_state lifecycle_state(const struct machine *machine);
+const char *lifecycle_reason(const struct machine *machine);
+void lifecycle_set_state(struct machine *machine, enum api_state state, const char *reason);
+void lifecycle_start(struct machine *machine);
+void lifecycle_pause(struct machine *machine);
+void lifecycle_resume(struct machine *machine);
+void lifecycle_reset(struct machine *machine, const char *cause);
+void lifecycle_end(struct machine *machine, int exit_code, const char *reason);
+void lifecycle_request(struct machine *machine, enum machine_request request, uint32_t status,
+		       const char *text); /* any thread */
+
+/* events.c; control unless said otherwise */
+int events_init(struct machine *machine, struct err *err);
+void events_fini(struct machine *machine);
+void events_state(struct machine *machine);
+void events_publish(struct machine *machine, const char *kind, json_t *data);
+void events_balloon_changed(void *machine); /* io */
+
+/* memory_view.c: the members of vm.memory, also used by events. Control. */
+json_t *memory_view(struct machine *machine);
+json_t *memory_view_statistics(struct machine *machine); /* NULL: the guest never said anything */
+json_t *memory_view_balloon(struct machine *machine);	 /* asked, taken, returned */
+int memory_view_pool(const struct machine *machine, struct hostmem_pool *ret_pool); /* any thread */
+bool memory_view_pool_is_empty(const struct machine *machine);			    /* any thread */
+
+/* machine_api.c */
+void machine_api_init(struct machine *machine);
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* memory_view.c - where this VM's memory is, as the API tells it.
+ *
+ * Every number is read where it is kept, when it is asked for; nothing is stored here.
+ * What the guest says of itself is passed on as its claim, with its age.
+ */
+#include "base/clock.h"
+#include "machine/machine_internal.h"
+#include "memory/hostmem.h"
+
+static json_t *integer(uint64_t value)
+{
+	return json_integer((json_int_t)value);
+}
+
+int memory_view_pool(const struct machine *machine, struct hostmem_pool *ret_pool)
+{
+	const char *dir = machine->config->memory.hugetlbfs_dir;
+	uint64_t frame_bytes = vm_config_frame_bytes(machine->config);
+
+	return dir ? hostmem_read_mount(dir, frame_bytes, ret_pool, NULL)
+		   : hostmem_read_pool(frame_bytes, ret_pool, NULL);
+}
+
+bool memory_view_pool_is_empty(const struct machine *machine)
+{
+	struct hostmem_pool pool;
+
+	return memory_view_pool(machine, &pool) == 0 && pool.free_frames == 0;
+}
+
+static json_t *view_pool(const struct machine *machine)
+{
+	struct hostmem_pool pool;
+
+	if (vm_config_frame_bytes(machine->config) != HUGE_FRAME_BYTES ||
+	    memory_view_pool(machine, &pool) < 0)
+		return NULL;
+	return json_pack("{s:o, s:o, s:o}", "frame_bytes", integer(pool.frame_bytes), "total_bytes",
+			 integer(pool.total_frames * pool.frame_bytes), "free_bytes",
+			 integer(pool.free_frames * pool.frame_bytes));
+}
+
+static struct balloon_counters counters_of(const struct machine *machine)
+{
+	struct balloon_counters counters = { 0 };
+
+	if (machine->balloon)
+		balloon_read_counters(machine->balloon, &counters);
+	return counters;
+}
+
+json_t *memory_view_balloon(struct machine *machine)
+{
+	struct balloon_counters counters = counters_of(machine);
+
+	return json_pack("{s:o, s:o, s:o}", "asked_bytes", integer(counters.asked_bytes),
+			 "taken_bytes", integer(counters.taken_bytes), "returned_bytes",
+			 integer(counters.returned_bytes));
+}
+
+static json_t *view_driver(const struct balloon_counters *counters)
+{
+	static const struct {
+		uint64_t bit;
+		const char *name;
+	} features[] = {
+		{ BALLOON_F_MUST_TELL_HOST, "must_tell_host" },
+		{ BALLOON_F_STATS_VQ, "statistics" },
+		{ BALLOON_F_DEFLATE_ON_OOM, "deflate_on_oom" },
+		{ BALLOON_F_REPORTING, "free_page_reporting" },
+	};
+	json_t *names = json_array();
+
+	for (size_t i = 0; i < ARRAY_LEN(features); i++)
+		if (counters->features & features[i].bit)
+			(void)json_array_append_new(names, json_string(features[i].name));
+	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o}", "driver_ready", counters->driver_ready,
+			 "features", names, "inflated_total_pages",
+			 integer(counters->inflated_total_pages), "deflated_total_pages",
+			 integer(counters->deflated_total_pages), "ignored_pages",
+			 integer(counters->ignored_pages), "guest_actual_pages",
+			 integer(counters->guest_actual_pages));
+}
+
+json_t *memory_view_statistics(struct machine *machine)
+{
+	struct balloon_guest_stats stats = { 0 };
+	json_t *view;
+
+	if (machine->balloon)
+		balloon_read_stats(machine->balloon, &stats);
+	if (stats.at_ns == 0)
+		return NULL;
+	view = json_pack("{s:o}", "age_ns", integer(clock_now_ns() - stats.at_ns));
+	for (unsigned tag = 0; tag < BALLOON_STAT_COUNT; tag++)
+		if (stats.present & (UINT32_C(1) << tag))
+			(void)json_object_set_new(view, balloon_stat_rows[tag].name,
+						  integer(stats.value[tag]));
+	return view;
+}
+
+static void set_if(json_t *object, const char *key, json_t *value)
+{
+	if (value)
+		(void)json_object_set_new(object, key, value);
+}
+
+json_t *memory_view(struct machine *machine)
+{
+	struct balloon_counters counters = counters_of(machine);
+	json_t *view = memory_view_balloon(machine);
+
+	set_if(view, "maximum_bytes", integer(machine->config->memory.maximum_bytes));
+	set_if(view, "resident_bytes",
+	       integer(machine->ram ? ram_resident_bytes(machine->ram) : 0));
+	set_if(view, "reported_total_bytes", integer(counters.reported_total_bytes));
+	set_if(view, "waiting", json_boolean(atomic_load(&machine->famine.waiting) > 0));
+	set_if(view, "waits", integer(atomic_load(&machine->famine.waits)));
+	set_if(view, "waited_ns", integer(famine_waited_ns(machine)));
+	set_if(view, "balloon", view_driver(&counters));
+	set_if(view, "statistics", memory_view_statistics(machine));
+	set_if(view, "pool", view_pool(machine));
+	return view;
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* test_terminal.c - what the guest says reaches its listeners; what they type reaches the guest. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/tty.h"
+#include "base/units.h"
+#include "machine/terminal.h"
+
+enum { RING_KIB = 256, PATIENCE_MS = 5000, ROOM_BYTES = 4 };
+
+struct fake_guest {
+	struct loop io;
+	struct terminal *terminal;
+	char typed[64];
+	size_t typed_len;
+	size_t room; /* how much it takes now */
+	unsigned drained;
+	bool quit;
+};
+
+static size_t on_input(void *ctx, const void *bytes, size_t len)
+{
+	struct fake_guest *guest = ctx;
+	size_t taken = len < guest->room ? len : guest->room;
+
+	memcpy(guest->typed + guest->typed_len, bytes, taken);
+	guest->typed_len += taken;
+	guest->room -= taken;
+	return taken;
+}
+
+static void on_drained(void *ctx)
+{
+	struct fake_guest *guest = ctx;
+
+	guest->drained++;
+}
+
+static void on_quit(void *ctx)
+{
+	struct fake_guest *guest = ctx;
+
+	guest->quit = true;
+}
+
+static void start(struct fake_guest *guest, bool foreground)
+{
+	struct terminal_config config = { .io = &guest->io,
+					  .foreground = foreground,
+					  .input = on_input,
+					  .drained = on_drained,
+					  .quit = on_quit,
+					  .ctx = guest };
+
+	*guest = (struct fake_guest){ .room = sizeof(guest->typed) };
+	assert_int_equal(loop_init(&guest->io, NULL), 0);
+	assert_int_equal(terminal_create(&config, &guest->terminal, NULL), 0);
+}
+
+static void finish(struct fake_guest *guest)
+{
+	terminal_destroy(guest->terminal);
+	loop_fini(&guest->io);
+}
+
+/* Everything that is ready now. */
+static void turn(struct fake_guest *guest)
+{
+	for (int i = 0; i < 20; i++)
+		(void)uv_run(&guest->io.uv, UV_RUN_NOWAIT);
+}
+
+static int attach(struct fake_guest *guest)
+{
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	terminal_attach(guest->terminal, pair[0]);
+	return pair[1];
+}
+
+static void expect_text(struct fake_guest *guest, int fd, const char *text)
+{
+	char got[128] = "";
+	size_t len = 0;
+
+	while (len < strlen(text)) {
+		struct pollfd ready = { .fd = fd, .events = POLLIN };
+		ssize_t part;
+
+		turn(guest);
+		assert_true(poll(&ready, 1, PATIENCE_MS) > 0);
+		part = read(fd, got + len, sizeof(got) - 1 - len);
+		assert_true(part > 0);
+		len += (size_t)part;
+	}
+	assert_string_equal(got, text);
+}
+
+static void a_listener_first_sees_what_was_said_before_he_came(void **state)
+{
+	struct fake_guest guest;
+	int fd;
+
+	(void)state;
+	start(&guest, false);
+	assert_true(terminal_output(guest.terminal, "hello ", 6));
+	fd = attach(&guest);
+	assert_true(terminal_output(guest.terminal, "world", 5));
+	expect_text(&guest, fd, "hello world");
+	(void)close(fd);
+	finish(&guest);
+}
+
+static void two_listeners_see_the_same(void **state)
+{
+	struct fake_guest guest;
+	int first, second;
+
+	(void)state;
+	start(&guest, false);
+	first = attach(&guest);
+	second = attach(&guest);
+	assert_true(terminal_output(guest.terminal, "both", 4));
+	expect_text(&guest, first, "both");
+	expect_text(&guest, second, "both");
+	(void)close(first);
+	(void)close(second);
+	finish(&guest);
+}
+
+static void typed_bytes_wait_until_the_guest_has_room(void **state)
+{
+	struct fake_guest guest;
+	int fd;
+
+	(void)state;
+	start(&guest, false);
+	guest.room = ROOM_BYTES;
+	fd = attach(&guest);
+	assert_int_equal(write(fd, "abcdefgh", 8), 8);
+	turn(&guest);
+	assert_int_equal(guest.typed_len, ROOM_BYTES);
+	guest.room = ROOM_BYTES;
+	terminal_input_wanted(guest.terminal);
+	turn(&guest);
+	assert_memory_equal(guest.typed, "abcdefgh", 8);
+	assert_int_equal(write(fd, "i", 1), 1);
+	guest.room = ROOM_BYTES;
+	turn(&guest);
+	assert_memory_equal(guest.typed, "abcdefghi", 9);
+	(void)close(fd);
+	finish(&guest);
+}
+
+/* CO01: a guest that talks without end to a reader who does not read. */
+static void a_listener_who_does_not_read_holds_nobody_up(void **state)
+{
+	static char block[KIB_BYTES];
+	struct fake_guest guest;
+	int fd;
+
+	(void)state;
+	start(&guest, false);
+	fd = attach(&guest);
+	memset(block, 'x', sizeof(block));
+	for (int i = 0; i < 16 * RING_KIB; i++) {
+		assert_true(terminal_output(guest.terminal, block, sizeof(block)));
+		if (i % 64 == 0)
+			turn(&guest);
+	}
+	(void)close(fd);
+	turn(&guest);
+	fd = attach(&guest); /* and the place of the one who left is free again */
+	assert_true(terminal_output(guest.terminal, "end", 3));
+	turn(&guest);
+	(void)close(fd);
+	finish(&guest);
+}
+
+static void more_listeners_than_places_are_turned_away(void **state)
+{
+	struct fake_guest guest;
+	int fds[12];
+	char byte;
+
+	(void)state;
+	start(&guest, false);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		fds[i] = attach(&guest);
+	assert_int_equal(read(fds[ARRAY_LEN(fds) - 1], &byte, 1), 0); /* closed at once */
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		(void)close(fds[i]);
+	finish(&guest);
+}
+
+/* In a child, since it is about standard input and output. */
+static int stdout_is_never_cut(void)
+{
+	static char block[KIB_BYTES];
+	struct fake_guest guest;
+	int out[2], refused_at = -1;
+	uint64_t read_bytes = 0, said_bytes = 0;
+	char sink[4096];
+
+	if (pipe(out) < 0 || dup2(out[1], STDOUT_FILENO) < 0 ||
+	    dup2(open("/dev/null", O_RDONLY), STDIN_FILENO) < 0)
+		return 10;
+	(void)close(out[1]);
+	start(&guest, true);
+	for (int i = 0; i < 2 * RING_KIB && refused_at < 0; i++) {
+		if (terminal_output(guest.terminal, block, sizeof(block)))
+			said_bytes += sizeof(block);
+		else
+			refused_at = i;
+		turn(&guest);
+	}
+	if (refused_at < 0)
+		return 11; /* a reader that does not read must stop the guest, not lose its words */
+	(void)fcntl(out[0], F_SETFL, O_NONBLOCK);
+	while (read_bytes < said_bytes) {
+		ssize_t got = read(out[0], sink, sizeof(sink));
+
+		if (got > 0)
+			read_bytes += (uint64_t)got;
+		turn(&guest);
+	}
+	if (guest.drained == 0)
+		return 12; /* nobody told the guest to go on */
+	finish(&guest);
+	return 0;
+}
+
+static void standard_output_that_is_not_read_makes_the_guest_wait(void **state)
+{
+	int status;
+	pid_t child = fork();
+
+	(void)state;
+	if (child == 0)
+		_exit(stdout_is_never_cut());
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void ctrl_a_commands_are_taken_out_of_what_is_typed(void **state)
+{
+	struct tty_keys keys = { 0 };
+	char first[] = "ab\x01", second[] = "xc\x01\x01"
+					    "d\x01q";
+	size_t len = 3;
+
+	(void)state;
+	assert_int_equal(tty_filter(&keys, first, &len), TTY_NOTHING);
+	assert_int_equal(len, 2);
+	len = sizeof(second) - 1;
+	assert_int_equal(tty_filter(&keys, second, &len), TTY_QUIT);
+	assert_int_equal(len, 3);
+	assert_memory_equal(second,
+			    "c\x01"
+			    "d",
+			    3);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_listener_first_sees_what_was_said_before_he_came),
+		cmocka_unit_test(two_listeners_see_the_same),
+		cmocka_unit_test(typed_bytes_wait_until_the_guest_has_room),
+		cmocka_unit_test(a_listener_who_does_not_read_holds_nobody_up),
+		cmocka_unit_test(more_listeners_than_places_are_turned_away),
+		cmocka_unit_test(standard_output_that_is_not_read_makes_the_guest_wait),
+		cmocka_unit_test(ctrl_a_commands_are_taken_out_of_what_is_typed),
+	};
+
+	(void)signal(SIGPIPE, SIG_IGN); /* as machine_run() does */
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
