@@ -29,10 +29,14 @@ struct ram *fake_ram_open(uint64_t ram_bytes)
 	return ram;
 }
 
-static void call_directly(void *ctx, void (*fn)(void *arg), void *arg)
+static void call_owner(void *ctx, void (*fn)(void *arg), void *arg)
 {
-	(void)ctx;
-	fn(arg);
+	struct fake_guest *g = ctx;
+
+	if (g->call)
+		g->call(g->call_ctx, fn, arg);
+	else
+		fn(arg);
 }
 
 static void count_stall(void *ctx, int doorbell_fd)
@@ -45,12 +49,21 @@ static void count_stall(void *ctx, int doorbell_fd)
 
 void fake_guest_init(struct fake_guest *g, struct ram *ram, struct virtio_device *vdev)
 {
-	struct virtio_mmio_host host = { .call = call_directly, .stalled = count_stall, .ctx = g };
+	fake_guest_init_calling(g, ram, vdev, NULL, NULL);
+}
+
+void fake_guest_init_calling(struct fake_guest *g, struct ram *ram, struct virtio_device *vdev,
+			     void (*call)(void *ctx, void (*fn)(void *arg), void *arg),
+			     void *call_ctx)
+{
+	struct virtio_mmio_host host = { .call = call_owner, .stalled = count_stall, .ctx = g };
 	struct err err = { 0 };
 
 	memset(g, 0, sizeof(*g));
 	g->ram = ram;
 	g->vdev = vdev;
+	g->call = call;
+	g->call_ctx = call_ctx;
 	g->next_alloc = FAKE_FIRST_BYTE;
 	g->irq_fd = event_create();
 	must(g->irq_fd >= 0, "no eventfd");
@@ -127,15 +140,24 @@ uint8_t fake_guest_negotiate(struct fake_guest *g, uint64_t features)
 	return (uint8_t)fake_guest_read(g, FAKE_STATUS);
 }
 
+/* A driver zeroes its rings; a test may have set next_alloc back to use memory again. */
+static gpa_t alloc_zeroed(struct fake_guest *g, uint64_t len_bytes, uint64_t align)
+{
+	gpa_t gpa = fake_guest_alloc(g, len_bytes, align);
+
+	memset(fake_guest_at(g, gpa), 0, len_bytes);
+	return gpa;
+}
+
 void fake_guest_alloc_queue(struct fake_guest *g, unsigned index, uint16_t num)
 {
 	struct fake_queue *q = &g->queues[index];
 
 	memset(q, 0, sizeof(*q));
 	q->num = num;
-	q->desc = fake_guest_alloc(g, UINT64_C(16) * num, 16);
-	q->avail = fake_guest_alloc(g, UINT64_C(6) + UINT64_C(2) * num, 2);
-	q->used = fake_guest_alloc(g, UINT64_C(6) + UINT64_C(8) * num, 4);
+	q->desc = alloc_zeroed(g, UINT64_C(16) * num, 16);
+	q->avail = alloc_zeroed(g, UINT64_C(6) + UINT64_C(2) * num, 2);
+	q->used = alloc_zeroed(g, UINT64_C(6) + UINT64_C(8) * num, 4);
 	q->free_count = num;
 	for (uint16_t i = 0; i < num; i++)
 		q->free_descs[i] = (uint16_t)(num - 1 - i);
@@ -256,6 +278,22 @@ void fake_guest_offer(struct fake_guest *g, unsigned index, uint16_t head)
 	__atomic_store_n(&avail[2 + q->avail_idx % q->num], head, __ATOMIC_RELAXED);
 	q->avail_idx++;
 	__atomic_store_n(&avail[1], q->avail_idx, __ATOMIC_SEQ_CST);
+}
+
+void fake_guest_put_desc(struct fake_guest *g, unsigned index, uint16_t at, struct fake_desc desc)
+{
+	desc_table(g, index)[at] = desc;
+}
+
+void fake_guest_ring(struct fake_guest *g, unsigned index)
+{
+	fake_guest_write(g, FAKE_QUEUE_NOTIFY, index);
+	(void)fake_guest_run(g, FAKE_RUN_KICKS);
+}
+
+uint16_t fake_guest_used_idx(struct fake_guest *g, unsigned index)
+{
+	return __atomic_load_n(&used_words(g, index)[1], __ATOMIC_ACQUIRE);
 }
 
 static bool device_wants_ring(struct fake_guest *g, unsigned index)

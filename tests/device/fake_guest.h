@@ -98,6 +98,8 @@ struct fake_guest {
 	uint64_t features;   /* acknowledged */
 	uint64_t next_alloc; /* bump allocator */
 	struct fake_queue queues[VIRTIO_MAX_QUEUES];
+	void (*call)(void *ctx, void (*fn)(void *arg), void *arg); /* NULL: directly */
+	void *call_ctx;
 	unsigned stalls; /* times the transport said that host memory is short */
 	unsigned kicks;	 /* doorbells delivered to the device */
 };
@@ -117,11 +119,16 @@ enum fake_layout {
 /* Guest RAM of 4 KiB frames, nothing of it allocated yet. */
 struct ram *fake_ram_open(uint64_t ram_bytes);
 
-/* Takes over @ram. @vdev outlives the guest. */
+/* Takes over @ram. @vdev outlives the guest. With @call, register accesses run through it, so that
+ * a test can have its own I/O thread; NULL: on the caller's thread. */
 void fake_guest_init(struct fake_guest *g, struct ram *ram, struct virtio_device *vdev);
+void fake_guest_init_calling(struct fake_guest *g, struct ram *ram, struct virtio_device *vdev,
+			     void (*call)(void *ctx, void (*fn)(void *arg), void *arg),
+			     void *call_ctx);
 void fake_guest_fini(struct fake_guest *g);
 
-/* Guest memory below 3 GiB: zeroed, never reused. A pointer into the guest's own view of it. */
+/* Guest memory below 3 GiB: zeroed, and not used again unless the test sets next_alloc back.
+ * A pointer into the guest's own view of it. */
 gpa_t fake_guest_alloc(struct fake_guest *g, uint64_t len_bytes, uint64_t align);
 void *fake_guest_at(const struct fake_guest *g, gpa_t gpa);
 
@@ -147,6 +154,15 @@ int fake_guest_add(struct fake_guest *g, unsigned index, const struct fake_buf *
 
 /* Put @head on the avail ring as it is. */
 void fake_guest_offer(struct fake_guest *g, unsigned index, uint16_t head);
+
+/* A descriptor as hostile as the test likes. */
+void fake_guest_put_desc(struct fake_guest *g, unsigned index, uint16_t at, struct fake_desc desc);
+
+/* Ring whether or not the device wants it, then fake_guest_run(). */
+void fake_guest_ring(struct fake_guest *g, unsigned index);
+
+/* used.idx as the device published it. */
+uint16_t fake_guest_used_idx(struct fake_guest *g, unsigned index);
 
 /* Ring if the device wants to be told, then fake_guest_run(). True: it was rung. */
 bool fake_guest_kick(struct fake_guest *g, unsigned index);
