@@ -36,8 +36,8 @@ lab: all ## stock Linux guests under emulation, all of them (5 min)
 	tests/lab/run
 
 bench: all ## measure; a table, and the same as JSON in build/bench.json
-	meson test -C $(BUILD) --benchmark --num-processes 1 --print-errorlogs
-	tests/tools/bench_table.py $(BUILD)/meson-logs/benchmarklog.json $(BUILD)/bench.json
+	meson test -C $(BUILD) --benchmark --logbase benchlog --num-processes 1 --print-errorlogs
+	tests/tools/bench_table.py $(BUILD)/meson-logs/benchlog.json $(BUILD)/bench.json
 
 fuzz: ## let every fuzz target search: make fuzz SECONDS=30
 	tests/fuzz/run $(SECONDS)

@@ -26,6 +26,7 @@
 enum { CAP_SYS_PTRACE_BIT = 19, NOFILE_ENOUGH = 1024, SMALL_TEXT_BYTES = 256 };
 
 #define RING0_NATIVE_PER_S UINT64_C(50000000)
+#define MILLION		   UINT64_C(1000000) /* units: instructions */
 /* What `neap run` takes when nothing is said: 512 MiB. */
 #define USUAL_GUEST_BYTES (UINT64_C(512) * MIB_BYTES)
 
@@ -142,11 +143,11 @@ static void check_ring0(struct doctor_finding *finding, struct kvm *kvm)
 		    "with real timings, and stock kernels crawl. For those, use a machine with "
 		    "VT-x "
 		    "or AMD-V.",
-		    "%" PRIu64 ".%" PRIu64 " million instructions/s: emulated", per_s / 1000000,
-		    per_s / 100000 % 10);
+		    "%" PRIu64 ".%" PRIu64 " million instructions/s: emulated", per_s / MILLION,
+		    per_s / (MILLION / 10) % 10);
 	else
 		say(finding, DOCTOR_OK, "", "%" PRIu64 " million instructions/s: native",
-		    per_s / 1000000);
+		    per_s / MILLION);
 }
 
 static void check_pool(struct doctor_finding *finding)

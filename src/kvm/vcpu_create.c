@@ -8,7 +8,7 @@
 #include "base/units.h"
 
 /* Below 2 MiB, or the host may back each stack by a huge page of its own. */
-enum { STACK_BYTES = 256 * 1024 };
+enum { STACK_BYTES = 256 * KIB_BYTES };
 
 static void ignore_signal(int number)
 {

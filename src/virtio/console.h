@@ -11,13 +11,14 @@
 
 #include <stddef.h>
 
+#include "base/units.h"
 #include "virtio/virtio.h"
 
 #define CONSOLE_F_SIZE (UINT64_C(1) << 0)
 
 enum {
-	CONSOLE_INPUT_BYTES = 4096,	 /* held for a guest that does not read */
-	CONSOLE_TURN_BYTES = 256 * 1024, /* output in one turn of the loop */
+	CONSOLE_INPUT_BYTES = 4096,	      /* held for a guest that does not read */
+	CONSOLE_TURN_BYTES = 256 * KIB_BYTES, /* output in one turn of the loop */
 };
 
 struct console_config {

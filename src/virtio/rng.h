@@ -12,8 +12,8 @@
 
 /* What a guest may take: so much in one request, so much at once, then so much a second. */
 enum {
-	RNG_REQUEST_MAX_BYTES = 64 * 1024,
-	RNG_BURST_BYTES = 256 * 1024,
+	RNG_REQUEST_MAX_BYTES = 64 * KIB_BYTES,
+	RNG_BURST_BYTES = 256 * KIB_BYTES,
 	RNG_BYTES_PER_S = 1000 * 1000,
 	RNG_REQUEST_MIN_COST_BYTES = 64, /* a smaller request costs as much: bounds their number */
 };

@@ -15,7 +15,7 @@ CONVERSION = re.compile(
     r"|[*/%]\s*\(?(UINT64_C\()?(1024|4096|2097152|1048576|1073741824)\b"
     r"|\b(1024|4096|2097152|1048576)[uUlL]*\s*\*"
     r"|\b(UINT64_C\()?(1000000|1000000000)[uUlL]*\b")
-BIT = re.compile(r"\b1[uUlL]*\s*<<\s*\d+|UINT64_C\(1\)\s*<<\s*\d+")
+BIT = re.compile(r"\b1[uUlL]*\s*<<\s*\d+|UINT(8|16|32|64)_C\(1\)\s*<<\s*\d+")
 QUANTITY = re.compile(r"_(BYTES|PAGES|FRAMES|KIB|MIB|GIB|NS|US|MS)\b|_(bytes|pages|frames|kib|mib|gib|ns|us|ms)\b")
 HOME = "src/base/units."
 ALLOWED = "/* units:"
