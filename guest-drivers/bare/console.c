@@ -8,9 +8,10 @@
 #include "cpu.h"
 #include "serial.h"
 #include "text.h"
+#include "virtio_console.h"
 
 static struct spinlock output_lock;
-static bool echo_characters;
+static bool echo_characters, use_virtio;
 static char input[LINE_BYTES], line[LINE_BYTES];
 static size_t input_len;
 
@@ -25,10 +26,19 @@ void console_start_input(bool echo)
 	serial_start_input();
 }
 
+bool console_use_virtio(void)
+{
+	use_virtio = virtio_console_init();
+	return use_virtio;
+}
+
 static void write_bytes(const char *bytes, size_t len)
 {
 	spin_lock(&output_lock);
-	serial_write(bytes, len);
+	if (use_virtio)
+		virtio_console_write(bytes, len);
+	else
+		serial_write(bytes, len);
 	spin_unlock(&output_lock);
 }
 
@@ -74,7 +84,7 @@ char *console_poll_line(void)
 {
 	char c;
 
-	while (serial_read(&c, 1)) {
+	while (serial_read(&c, 1) || virtio_console_read(&c)) {
 		if (!take(c))
 			continue;
 		if (echo_characters)

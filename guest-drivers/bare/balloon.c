@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* balloon.c - the balloon driver. See balloon.h.
+ *
+ * Design. A state machine driven by balloon_poll(): a batch of PFN lists is with the device, or
+ * none is; when the last list is back the next batch is made in the direction of the target. Blocks
+ * go as lists of 512 consecutive PFNs, many lists a kick; pages as a stock Linux driver does it,
+ * one list of at most 256 PFNs a kick, and the next one after its answer. Invariants B1  A page is
+ * the balloon's before its PFN is offered, and is not given to anyone before the device has used
+ * the deflate list it is in (MUST_TELL_HOST, kept always). B2  The lists of a batch stay untouched
+ * until it is back; inflate and deflate never overlap. B3  Statistics are counted when the device
+ * asks, not before. Transitions target > given -> inflating [start_inflate] -> idle [finish_batch]
+ *  target < given -> deflating [start_deflate] -> idle [finish_batch: pages are free]
+ *  no page to be had -> waiting RETRY_NS, as Linux does [start_inflate]
+ */
+#include "balloon.h"
+#include "console.h"
+#include "cpu.h"
+#include "memory.h"
+#include "status.h"
+#include "text.h"
+#include "virtio.h"
+
+enum {
+	CONFIG_NUM_PAGES = 0,
+	CONFIG_ACTUAL = 4,
+
+	F_STATISTICS = 1,
+	F_DEFLATE_ON_OOM = 2,
+	F_FREE_PAGE_HINT = 3,
+	F_REPORTING = 5,
+
+	STOCK_LIST_PFNS = 256,
+	BATCH_LISTS = 32,
+	REPORT_BLOCKS = 32,
+	ACTUAL_STEP_PAGES = 16384, /* `actual` is written at least every 64 MiB */
+};
+#define FEATURE(bit) (UINT64_C(1) << (bit))
+static const uint64_t retry_ns = 200000000;
+
+/* Tags, virtio 1.2 §5.5.6.4 "Memory Statistics Tags". */
+enum {
+	STAT_SWAP_IN,
+	STAT_SWAP_OUT,
+	STAT_MAJFLT,
+	STAT_MINFLT,
+	STAT_FREE,
+	STAT_TOTAL,
+	STAT_AVAILABLE,
+	STAT_CACHES,
+	STAT_COUNT
+};
+
+struct statistic {
+	uint16_t tag;
+	uint64_t value;
+} __attribute__((packed));
+
+enum batch { BATCH_NONE, BATCH_INFLATE, BATCH_DEFLATE };
+
+static struct {
+	struct virtio_device *device;
+	struct virtqueue inflate, deflate, statistics, reporting;
+	struct balloon_state state;
+	enum batch batch;
+	unsigned lists_out, lists_back;
+	uint64_t actual_pages;		/* last told to the device */
+	uint64_t borrowed_pages;	/* taken back against the target, until it changes */
+	volatile uint64_t wanted_pages; /* balloon_borrow() */
+	bool at_target;
+	uint64_t move_start_ns, retry_at_ns;
+	uint64_t report_delay_ns, report_at_ns;
+	unsigned reports_out;
+	uint64_t reports[VIRTQUEUE_ENTRIES];
+} balloon;
+
+static uint32_t lists[BATCH_LISTS][ALLOC_BLOCK_PAGES] __attribute__((aligned(4096)));
+static unsigned list_len[BATCH_LISTS];
+static struct statistic statistics[STAT_COUNT];
+
+static const char *const style_names[] = {
+#define BALLOON_STYLE(id, name, help) name,
+	BALLOON_STYLES(BALLOON_STYLE)
+#undef BALLOON_STYLE
+};
+enum { STYLE_COUNT = sizeof(style_names) / sizeof(style_names[0]) };
+
+const char *balloon_style_name(enum balloon_style style)
+{
+	return style_names[style];
+}
+
+bool balloon_style_by_name(const char *name, enum balloon_style *ret_style)
+{
+	for (unsigned i = 0; i < STYLE_COUNT; i++) {
+		if (!text_equal(name, style_names[i]))
+			continue;
+		*ret_style = (enum balloon_style)i;
+		return true;
+	}
+	return false;
+}
+
+/* --- statistics --- */
+
+static void offer_statistics(void)
+{
+	struct memory_counts counts = memory_count();
+	unsigned number;
+	/* Nothing is swapped, faulted in or cached by this guest: those zeros are true. */
+	uint64_t values[STAT_COUNT] = {
+		[STAT_FREE] = counts.pages[ALLOC_FREE] << ALLOC_PAGE_SHIFT,
+		[STAT_TOTAL] = (counts.total_pages - counts.pages[ALLOC_BALLOON])
+			       << ALLOC_PAGE_SHIFT,
+		[STAT_AVAILABLE] = counts.pages[ALLOC_FREE] << ALLOC_PAGE_SHIFT,
+	};
+
+	for (uint16_t tag = 0; tag < STAT_COUNT; tag++)
+		statistics[tag] = (struct statistic){ tag, values[tag] };
+	virtqueue_add(&balloon.statistics, statistics, sizeof(statistics), false, &number);
+	virtqueue_kick(&balloon.statistics);
+}
+
+static void poll_statistics(void)
+{
+	unsigned number;
+	uint32_t len;
+
+	while (virtqueue_next(&balloon.statistics, &number, &len)) {
+		balloon.state.statistics++;
+		offer_statistics();
+	}
+}
+
+/* --- inflate and deflate --- */
+
+static struct virtqueue *batch_queue(void)
+{
+	return balloon.batch == BATCH_INFLATE ? &balloon.inflate : &balloon.deflate;
+}
+
+static void tell_actual(void)
+{
+	if (balloon.actual_pages == balloon.state.given_pages)
+		return;
+	balloon.actual_pages = balloon.state.given_pages;
+	virtio_config_write(balloon.device, CONFIG_ACTUAL, (uint32_t)balloon.actual_pages);
+}
+
+static void send_lists(enum batch batch, unsigned count)
+{
+	balloon.batch = batch;
+	balloon.lists_out = count;
+	struct virtqueue *queue = batch_queue();
+
+	virtqueue_want_interrupts(queue, false);
+	for (unsigned i = 0; i < count; i++) {
+		unsigned number;
+
+		if (!virtqueue_add(queue, lists[i], list_len[i] * (uint32_t)sizeof(lists[0][0]),
+				   false, &number)) {
+			say("error balloon queue %u is full", queue->index);
+			cpu_exit(STATUS_INTERNAL);
+		}
+	}
+	virtqueue_kick(queue);
+	balloon.state.kicks++;
+}
+
+/* Lists of whole blocks; returns how many. */
+static unsigned take_blocks(uint64_t pages)
+{
+	unsigned count = 0;
+	uint64_t address;
+
+	while (count < BATCH_LISTS && count < balloon.inflate.entries &&
+	       pages >= ALLOC_BLOCK_PAGES &&
+	       memory_take_block(ALLOC_BALLOON, ALLOC_HIGHEST, 0, &address)) {
+		for (uint32_t i = 0; i < ALLOC_BLOCK_PAGES; i++)
+			lists[count][i] = (uint32_t)(address >> ALLOC_PAGE_SHIFT) + i;
+		list_len[count++] = ALLOC_BLOCK_PAGES;
+		balloon.state.given_pages += ALLOC_BLOCK_PAGES;
+		balloon.state.given_blocks++;
+		pages -= ALLOC_BLOCK_PAGES;
+	}
+	return count;
+}
+
+/* One list of pages, as a stock driver's. */
+static unsigned take_pages(uint64_t pages, enum alloc_order order)
+{
+	unsigned len = 0;
+	uint64_t address;
+
+	while (len < STOCK_LIST_PFNS && len < pages &&
+	       memory_take_page(ALLOC_BALLOON, order, 0, &address))
+		lists[0][len++] = (uint32_t)(address >> ALLOC_PAGE_SHIFT);
+	list_len[0] = len;
+	balloon.state.given_pages += len;
+	return len > 0;
+}
+
+static void start_inflate(uint64_t pages)
+{
+	enum balloon_style style = balloon.state.style;
+	unsigned count = 0;
+
+	if (cpu_now_ns() < balloon.retry_at_ns)
+		return;
+	if (style == BALLOON_AUTO || style == BALLOON_BLOCKS)
+		count = take_blocks(pages);
+	if (!count && style != BALLOON_BLOCKS)
+		count = take_pages(pages,
+				   style == BALLOON_SCATTERED ? ALLOC_SCATTERED : ALLOC_HIGHEST);
+	if (count) {
+		send_lists(BATCH_INFLATE, count);
+		return;
+	}
+	balloon.retry_at_ns = cpu_now_ns() + retry_ns;
+	tell_actual();
+}
+
+static void start_deflate(uint64_t pages)
+{
+	uint64_t address = 0, found, left = pages;
+	unsigned count = 0, len = 0;
+
+	while (left && count < BATCH_LISTS && count < balloon.deflate.entries &&
+	       memory_find(ALLOC_BALLOON, address, &found) && found >= address) {
+		lists[count][len++] = (uint32_t)(found >> ALLOC_PAGE_SHIFT);
+		list_len[count] = len;
+		address = found + ALLOC_PAGE_BYTES;
+		left--;
+		/* A list ends with its block, so that whole blocks stay whole lists. */
+		if (len == ALLOC_BLOCK_PAGES || address % ALLOC_BLOCK_BYTES == 0 || !left) {
+			count++;
+			len = 0;
+		}
+	}
+	if (len)
+		count++;
+	if (count)
+		send_lists(BATCH_DEFLATE, count);
+}
+
+static void give_back_lists(unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		for (unsigned j = 0; j < list_len[i]; j++)
+			memory_give((uint64_t)lists[i][j] << ALLOC_PAGE_SHIFT, 1);
+		balloon.state.given_pages -= list_len[i];
+	}
+}
+
+/* False: some list of the batch is still with the device. */
+static bool finish_batch(void)
+{
+	unsigned number;
+	uint32_t len;
+
+	while (virtqueue_next(batch_queue(), &number, &len))
+		balloon.lists_back++;
+	if (balloon.lists_back < balloon.lists_out)
+		return false;
+	balloon.lists_back = 0;
+	if (balloon.batch == BATCH_DEFLATE)
+		give_back_lists(balloon.lists_out);
+	balloon.batch = BATCH_NONE;
+	return true;
+}
+
+static uint64_t pages_to_hold(void)
+{
+	uint64_t target = balloon.state.target_pages;
+
+	return target > balloon.borrowed_pages ? target - balloon.borrowed_pages : 0;
+}
+
+static void say_at_target(void)
+{
+	uint64_t took_ns = cpu_now_ns() - balloon.move_start_ns;
+
+	balloon.at_target = true;
+	tell_actual();
+	say("event balloon target_pages=%lu given_pages=%lu ns=%lu", balloon.state.target_pages,
+	    balloon.state.given_pages, took_ns);
+}
+
+static void move(void)
+{
+	if (balloon.batch != BATCH_NONE && !finish_batch())
+		return;
+	uint64_t hold = pages_to_hold(), given = balloon.state.given_pages;
+
+	if (balloon.state.style == BALLOON_OFF && given <= hold)
+		return;
+	if (given == hold) {
+		if (!balloon.at_target)
+			say_at_target();
+		return;
+	}
+	uint64_t untold = given > balloon.actual_pages ? given - balloon.actual_pages
+						       : balloon.actual_pages - given;
+
+	if (untold >= ACTUAL_STEP_PAGES)
+		tell_actual();
+	if (given < hold)
+		start_inflate(hold - given);
+	else
+		start_deflate(given - hold);
+}
+
+static void read_target(void)
+{
+	uint64_t target = virtio_config_read(balloon.device, CONFIG_NUM_PAGES);
+
+	if (target == balloon.state.target_pages)
+		return;
+	balloon.state.target_pages = target;
+	balloon.borrowed_pages = 0;
+	balloon.at_target = false;
+	balloon.retry_at_ns = 0;
+	balloon.move_start_ns = cpu_now_ns();
+}
+
+/* Another part of the guest is out of memory. */
+static void lend(void)
+{
+	uint64_t pages = __atomic_exchange_n(&balloon.wanted_pages, 0, __ATOMIC_ACQ_REL);
+	uint64_t hold = pages_to_hold();
+
+	if (!pages)
+		return;
+	hold = hold < balloon.state.given_pages ? hold : balloon.state.given_pages;
+	hold = hold > pages ? hold - pages : 0;
+	balloon.borrowed_pages = balloon.state.target_pages - hold;
+	balloon.at_target = false;
+	balloon.move_start_ns = cpu_now_ns();
+}
+
+bool balloon_borrow(uint64_t pages)
+{
+	if (!balloon.device || !(balloon.state.features & FEATURE(F_DEFLATE_ON_OOM)) ||
+	    !balloon.state.given_pages)
+		return false;
+	__atomic_store_n(&balloon.wanted_pages, pages, __ATOMIC_RELEASE);
+	return true;
+}
+
+/* --- free page reporting --- */
+
+static unsigned send_reports(uint64_t age_ns)
+{
+	uint64_t address;
+
+	while (balloon.reports_out < REPORT_BLOCKS && balloon.reporting.free &&
+	       memory_take_unreported(age_ns, &address)) {
+		unsigned number = 0;
+
+		virtqueue_add(&balloon.reporting, (const void *)address, ALLOC_BLOCK_BYTES, true,
+			      &number);
+		balloon.reports[number] = address;
+		balloon.reports_out++;
+	}
+	if (balloon.reports_out)
+		virtqueue_kick(&balloon.reporting);
+	return balloon.reports_out;
+}
+
+static void poll_reports(void)
+{
+	unsigned number;
+	uint32_t len;
+
+	while (virtqueue_next(&balloon.reporting, &number, &len)) {
+		memory_reported(balloon.reports[number]);
+		balloon.reports_out--;
+		balloon.state.reported_blocks++;
+	}
+	uint64_t now_ns = cpu_now_ns();
+
+	if (balloon.reports_out || now_ns < balloon.report_at_ns)
+		return;
+	if (!send_reports(balloon.report_delay_ns))
+		balloon.report_at_ns = now_ns + balloon.report_delay_ns;
+}
+
+uint64_t balloon_report_now(void)
+{
+	uint64_t before = balloon.state.reported_blocks;
+
+	if (!balloon.reporting.ready)
+		return 0;
+	do {
+		if (!balloon.reports_out && !send_reports(0))
+			break;
+		balloon.report_at_ns = cpu_now_ns() + balloon.report_delay_ns;
+		while (balloon.reports_out)
+			poll_reports();
+	} while (true);
+	return balloon.state.reported_blocks - before;
+}
+
+/* --- the driver --- */
+
+static bool init_queues(void)
+{
+	uint64_t offered = virtio_offered(balloon.device);
+	unsigned next = 2;
+
+	if (!virtqueue_init(&balloon.inflate, balloon.device, 0) ||
+	    !virtqueue_init(&balloon.deflate, balloon.device, 1))
+		return false;
+	if ((balloon.state.features & FEATURE(F_STATISTICS)) &&
+	    !virtqueue_init(&balloon.statistics, balloon.device, next))
+		return false;
+	/* Devices number the queues of what they offer without gaps. */
+	if (offered & FEATURE(F_STATISTICS))
+		next++;
+	if (offered & FEATURE(F_FREE_PAGE_HINT))
+		next++;
+	return !(balloon.state.features & FEATURE(F_REPORTING)) ||
+	       virtqueue_init(&balloon.reporting, balloon.device, next);
+}
+
+void balloon_init(enum balloon_style style, uint64_t report_delay_ms)
+{
+	struct virtio_device *device = virtio_find(VIRTIO_ID_BALLOON);
+
+	balloon.state.style = style;
+	if (!device)
+		return;
+	balloon.device = device;
+	if (!virtio_begin(device, FEATURE(0) | FEATURE(F_STATISTICS) | FEATURE(F_DEFLATE_ON_OOM) |
+					  FEATURE(F_REPORTING))) {
+		say("error boot the balloon device declines our features");
+		cpu_exit(STATUS_INTERNAL);
+	}
+	balloon.state.features = device->features;
+	if (!init_queues()) {
+		say("error boot the balloon device lacks a queue");
+		cpu_exit(STATUS_INTERNAL);
+	}
+	balloon.state.present = true;
+	balloon.report_delay_ns = report_delay_ms * 1000000;
+	balloon.report_at_ns = cpu_now_ns() + balloon.report_delay_ns;
+	balloon.at_target = true;
+	virtio_ready(device);
+	if (balloon.statistics.ready)
+		offer_statistics();
+	read_target();
+}
+
+void balloon_set_style(enum balloon_style style)
+{
+	balloon.state.style = style;
+	balloon.retry_at_ns = 0;
+}
+
+static void poll_interrupt(void)
+{
+	if (!(virtio_poll(balloon.device) & VIRTIO_INTERRUPT_CONFIG))
+		return;
+	if (virtio_needs_reset(balloon.device)) {
+		say("error balloon the device needs a reset");
+		cpu_exit(STATUS_INTERNAL);
+	}
+	read_target();
+}
+
+void balloon_poll(void)
+{
+	if (!balloon.device)
+		return;
+	poll_interrupt();
+	if (balloon.statistics.ready)
+		poll_statistics();
+	if (balloon.reporting.ready)
+		poll_reports();
+	if (balloon.wanted_pages)
+		lend();
+	move();
+}
+
+bool balloon_is_busy(void)
+{
+	return balloon.batch != BATCH_NONE;
+}
+
+bool balloon_may_sleep(void)
+{
+	if (!balloon.device || balloon.batch == BATCH_NONE)
+		return true;
+	virtqueue_want_interrupts(batch_queue(), true);
+	return !virtqueue_has_used(batch_queue());
+}
+
+uint64_t balloon_deadline_ns(void)
+{
+	uint64_t deadline_ns =
+		balloon.reporting.ready && !balloon.reports_out ? balloon.report_at_ns : 0;
+
+	if (balloon.device && balloon.batch == BATCH_NONE && balloon.retry_at_ns &&
+	    balloon.state.given_pages < pages_to_hold() && balloon.state.style != BALLOON_OFF &&
+	    (!deadline_ns || balloon.retry_at_ns < deadline_ns))
+		return balloon.retry_at_ns;
+	return deadline_ns;
+}
+
+struct balloon_state balloon_state(void)
+{
+	return balloon.state;
+}
+
+bool balloon_is_at_target(void)
+{
+	return balloon.at_target || !balloon.device;
+}
+
+bool balloon_round_trip(bool halt)
+{
+	static uint32_t
+		list[1]; /* page 0: ours for ever, so never ballooned; the device ignores it */
+	unsigned number;
+	uint32_t len;
+
+	if (!balloon.device || balloon.batch != BATCH_NONE)
+		return false;
+	virtqueue_want_interrupts(&balloon.deflate, halt);
+	virtqueue_add(&balloon.deflate, list, sizeof(list), false, &number);
+	virtqueue_kick(&balloon.deflate);
+	while (!virtqueue_next(&balloon.deflate, &number, &len)) {
+		if (halt)
+			cpu_wait(0);
+		poll_interrupt();
+	}
+	return true;
+}
