@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* docgen.h - parts of the manual that are made from tables. Each prints one to standard output. */
+#ifndef NEAP_TOOLS_DOCGEN_H
+#define NEAP_TOOLS_DOCGEN_H
+
+/* man.c: troff, groff_man(7) */
+void man_commands(void);
+void man_flags(void);
+void man_keys(void);
+void man_exit_codes(void);
+
+/* markdown.c: docs/api.md */
+void md_verbs(void);
+void md_events(void);
+void md_states(void);
+void md_errors(void);
+
+#endif
