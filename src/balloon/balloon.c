@@ -286,13 +286,26 @@ static bool read_stats(struct balloon *b, uint64_t now_ns, bool *ret_came)
 	return got >= 0;
 }
 
+/* Let the driver ring for its next buffer: that takes an empty ring (queue.h), so one more look. A
+ * buffer that should not be there waits (B3). */
+static void await_stats(struct balloon *b)
+{
+	struct virtq_chain untimely;
+
+	if (virtio_next_chain(&b->vdev, STATS_QUEUE, &untimely))
+		virtq_unpop(&b->vdev.queues[STATS_QUEUE], &untimely);
+}
+
 /* True: new statistics came. */
 static bool take_stats(struct balloon *b, uint64_t now_ns)
 {
 	bool came = false;
 
-	if (!b->stats_held && virtio_next_chain(&b->vdev, STATS_QUEUE, &b->stats_chain))
-		b->stats_held = read_stats(b, now_ns, &came);
+	if (b->stats_held || !virtio_next_chain(&b->vdev, STATS_QUEUE, &b->stats_chain))
+		return false;
+	b->stats_held = read_stats(b, now_ns, &came);
+	if (b->stats_held)
+		await_stats(b);
 	return came;
 }
 
