@@ -31,7 +31,8 @@ int rpc_vm_path(const char *vm_name, const char *suffix, char ret_path[RPC_PATH_
 struct rpc_server; /* opaque */
 
 /* Binds @path (0600 from the start, by umask). A stale socket is replaced only if connect() says
- * ECONNREFUSED and we own it; a live one is -EADDRINUSE. @backend outlives the server. */
+ * ECONNREFUSED and we own it; a live one is -EADDRINUSE. @backend outlives the server. From now on
+ * this process ignores SIGPIPE. */
 int rpc_server_create(uv_loop_t *loop, const char *path, const struct api_backend *backend,
 		      struct rpc_server **ret_server, struct err *err);
 

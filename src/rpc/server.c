@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,6 +170,8 @@ int rpc_server_create(uv_loop_t *loop, const char *path, const struct api_backen
 
 	if (fd < 0)
 		return fd;
+	/* libuv writes without MSG_NOSIGNAL: a client that leaves early would end the VM. */
+	(void)signal(SIGPIPE, SIG_IGN);
 	server = calloc(1, sizeof(*server));
 	if (!server || uv_pipe_init(loop, &server->listener, 0) < 0) {
 		free(server);

@@ -76,13 +76,14 @@ int rpc_vm_path(const char *vm_name, const char *suffix, char ret_path[RPC_PATH_
 {
 	char dir[RPC_PATH_BYTES];
 	char leaf[RPC_PATH_BYTES];
-	int ret = rpc_runtime_dir(dir, sizeof(dir), err);
+	int ret;
 
-	if (ret < 0)
-		return ret;
 	if (vm_name[0] == '\0' || vm_name[0] == '.' || strchr(vm_name, '/'))
 		return err_set(err, -EINVAL, "\"%.64s\" cannot be the name of a VM", vm_name);
 	if ((size_t)snprintf(leaf, sizeof(leaf), "%s%s", vm_name, suffix) >= sizeof(leaf))
 		return err_set(err, -ENAMETOOLONG, "the name \"%.64s\" is too long", vm_name);
+	ret = rpc_runtime_dir(dir, sizeof(dir), err);
+	if (ret < 0)
+		return ret;
 	return format_path(ret_path, RPC_PATH_BYTES, err, dir, leaf);
 }
