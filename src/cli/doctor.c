@@ -54,11 +54,11 @@ static void print_advice(const struct doctor_finding *findings, unsigned count)
 	for (unsigned i = 0; i < count; i++) {
 		if (!*findings[i].advice)
 			continue;
-		(void)printf("%s  %s%s:%s %s\n", first ? "\nWhat to do\n" : "",
+		(void)printf("%s  %s%s%s\n    ", first ? "\nWhat to do\n" : "",
 			     out_colour_on(stdout, verdicts[findings[i].verdict].colour),
 			     findings[i].what,
-			     out_colour_off(stdout, verdicts[findings[i].verdict].colour),
-			     findings[i].advice);
+			     out_colour_off(stdout, verdicts[findings[i].verdict].colour));
+		out_wrapped(findings[i].advice, strlen(findings[i].advice), 4, 4);
 		first = false;
 	}
 }

@@ -8,7 +8,7 @@
 #include "config/options.h"
 #include "config/suggest.h"
 
-enum { HELP_COLUMNS = 78, FLAG_COLUMN = 26 };
+enum { FLAG_COLUMN = 26 };
 
 static const char *const exit_rows[] = {
 #define EXIT_CODE(id, code, help) help,
@@ -22,36 +22,13 @@ static const int exit_numbers[] = {
 #undef EXIT_CODE
 };
 
-/* One paragraph, broken at spaces; @column is where the cursor stands already. */
-static void print_wrapped(const char *text, size_t len, int indent, int column)
-{
-	const char *end = text + len;
-
-	while (text < end) {
-		size_t word = strcspn(text, " \n");
-
-		word = word > (size_t)(end - text) ? (size_t)(end - text) : word;
-		if (column > indent && column + 1 + (int)word > HELP_COLUMNS) {
-			(void)printf("\n%*s", indent, "");
-			column = indent;
-		} else if (column > indent) {
-			(void)putchar(' ');
-			column++;
-		}
-		(void)printf("%.*s", (int)word, text);
-		column += (int)word;
-		text += word + (text + word < end);
-	}
-	(void)putchar('\n');
-}
-
 static void print_paragraphs(const char *text, int indent)
 {
 	while (*text) {
 		size_t len = strcspn(text, "\n");
 
 		(void)printf("%*s", indent, "");
-		print_wrapped(text, len, indent, indent);
+		out_wrapped(text, len, indent, indent);
 		text += len + (text[len] == '\n');
 	}
 }
@@ -65,7 +42,7 @@ static void print_flag(const char *name, const char *metavar, const char *help)
 		used = 0;
 	}
 	(void)printf("%*s", FLAG_COLUMN - used, "");
-	print_wrapped(help, strlen(help), FLAG_COLUMN, FLAG_COLUMN);
+	out_wrapped(help, strlen(help), FLAG_COLUMN, FLAG_COLUMN);
 }
 
 static const char *default_of(const struct option_row *row)

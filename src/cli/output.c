@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TABLE_FIRST_CELLS = 32, COLUMN_GAP = 2 };
+enum { TABLE_FIRST_CELLS = 32, COLUMN_GAP = 2, OUT_COLUMNS = 78 };
 
 static const char *const colour_codes[] = {
 	[OUT_PLAIN] = "",	 [OUT_BOLD] = "\x1b[1m",   [OUT_DIM] = "\x1b[2m",
@@ -145,6 +145,28 @@ void out_table_print(struct out_table *table, FILE *stream, const char *indent)
 		free(table->cells[i].text);
 	free(table->cells);
 	out_table_init(table, table->headers, table->column_count);
+}
+
+void out_wrapped(const char *text, size_t len, int indent, int column)
+{
+	const char *end = text + len;
+
+	while (text < end) {
+		size_t word = strcspn(text, " \n");
+
+		word = word > (size_t)(end - text) ? (size_t)(end - text) : word;
+		if (column > indent && column + 1 + (int)word > OUT_COLUMNS) {
+			(void)printf("\n%*s", indent, "");
+			column = indent;
+		} else if (column > indent) {
+			(void)putchar(' ');
+			column++;
+		}
+		(void)printf("%.*s", (int)word, text);
+		column += (int)word;
+		text += word + (text + word < end);
+	}
+	(void)putchar('\n');
 }
 
 bool out_json(json_t *json)

@@ -53,6 +53,10 @@ void out_cell_bytes(struct out_table *table, uint64_t bytes);
 void out_table_print(struct out_table *table, FILE *stream,
 		     const char *indent); /* and empties it */
 
+/* One paragraph on standard output, broken at spaces; @column is where the cursor stands already.
+ */
+void out_wrapped(const char *text, size_t len, int indent, int column);
+
 /* Prints @json, indented, with a newline. Steals it. False: no memory, or standard output is full
  * or closed. */
 bool out_json(json_t *json);

@@ -34,7 +34,7 @@ static int wrong_key(const char *text)
 	suggest = suggest_start(word);
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
 		suggest_offer(&suggest, keys[i].key);
-	return out_fail(EXIT_CODE_USAGE, "%s cannot be set%s; write memory=SIZE or balloon=SIZE",
+	return out_fail(EXIT_CODE_USAGE, "%s cannot be set%s (write memory=SIZE or balloon=SIZE)",
 			quote_text(word, quoted), suggest_hint(&suggest, "", hint));
 }
 

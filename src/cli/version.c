@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* version.c - `neap version`: this program and the libraries it runs with. */
+/* version.c - `neap version`: this program. */
 #include <stdio.h>
-#include <uv.h>
 
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -9,11 +8,8 @@
 int cli_version(struct cli_call *call)
 {
 	if (cli_wants_json(call))
-		return out_json(json_pack("{s:s, s:s, s:s}", "neap", NEAP_VERSION, "libuv",
-					  uv_version_string(), "jansson", jansson_version_str()))
-			       ? EXIT_CODE_OK
-			       : EXIT_CODE_FAILED;
-	(void)printf("neap %s (libuv %s, jansson %s)\n", NEAP_VERSION, uv_version_string(),
-		     jansson_version_str());
+		return out_json(json_pack("{s:s}", "version", NEAP_VERSION)) ? EXIT_CODE_OK
+									     : EXIT_CODE_FAILED;
+	(void)printf("neap %s\n", NEAP_VERSION);
 	return EXIT_CODE_OK;
 }
