@@ -3,7 +3,6 @@
 #include "api/params.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <string.h>
 
 #include "config/suggest.h"
@@ -116,7 +115,7 @@ int params_check(const struct api_verb_row *verb, const json_t *untrusted_params
 	    !json_is_object(untrusted_params))
 		return INVALID(err, "%s: parameters are an object or an array", verb->method);
 	if (json_is_object(untrusted_params))
-		object = json_copy((json_t *)(uintptr_t)untrusted_params);
+		object = json_deep_copy(untrusted_params);
 	else
 		object = name_positions(verb, untrusted_params);
 	if (!object)

@@ -31,6 +31,7 @@ struct option_row {
 	const char *key;
 	const char *flag;
 	enum option_type type;
+	bool live;
 	size_t offset;	    /* of the field in struct vm_config */
 	size_t field_bytes; /* of that field */
 	const char *metavar;
@@ -40,7 +41,6 @@ struct option_row {
 	const char *default_text;
 	const char *default_words;
 	const char *const *choices; /* of an ENUM, in the order of its numbers, NULL at the end */
-	bool live;
 };
 
 const struct option_row *option_table(size_t *ret_count);

@@ -84,7 +84,7 @@ const char *quote_text(const char *untrusted_text, char ret_text[QUOTE_BYTES])
 
 	ret_text[used++] = '"';
 	for (const char *c = untrusted_text; *c && used < room; c++)
-		ret_text[used++] = *c >= ' ' && *c <= '~' ? *c : '?';
+		ret_text[used++] = (char)(*c >= ' ' && *c <= '~' ? *c : '?');
 	(void)snprintf(ret_text + used, QUOTE_BYTES - used, "%s",
 		       untrusted_text[used - 1] ? cut : "\"");
 	return ret_text;
