@@ -298,9 +298,12 @@ int option_set_json(struct vm_config *config, const struct option_row *row, cons
 	return err_set(err, -EINVAL, "must be %s", expected[row->type]);
 }
 
-static json_t *string_or_absent(const char *text)
+/* Leaving out what was emptied would mean the default when it is read back. */
+static json_t *string_or_absent(const struct option_row *row, const char *text)
 {
-	return text && *text ? json_string(text) : NULL;
+	if (text && *text)
+		return json_string(text);
+	return row->default_text ? json_string("") : NULL;
 }
 
 json_t *option_get_json(const struct vm_config *config, const struct option_row *row)
@@ -310,9 +313,9 @@ json_t *option_get_json(const struct vm_config *config, const struct option_row 
 
 	switch (row->type) {
 	case OPTION_NAME:
-	case OPTION_UUID: return string_or_absent(from);
+	case OPTION_UUID: return string_or_absent(row, from);
 	case OPTION_STRING:
-	case OPTION_PATH: return string_or_absent(*(char *const *)from);
+	case OPTION_PATH: return string_or_absent(row, *(char *const *)from);
 	case OPTION_SIZE: return json_string(units_format_exact(load_number(from, 8), text));
 	case OPTION_UNSIGNED: return json_integer((json_int_t)load_number(from, row->field_bytes));
 	case OPTION_BOOL: return json_boolean(*(const bool *)from);

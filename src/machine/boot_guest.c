@@ -13,8 +13,6 @@
 
 #define CMDLINE_MAX_BYTES (64 * KIB_BYTES)
 
-static const char default_cmdline[] = "console=ttyS0";
-
 static struct acpi_config acpi_of_board(const struct machine *machine)
 {
 	struct acpi_config acpi = {
@@ -78,14 +76,13 @@ int machine_load_guest(struct machine *machine, struct err *err)
 	int ret;
 
 	strbuf_init(&cmdline, CMDLINE_MAX_BYTES);
-	strbuf_printf(&cmdline, "%s",
-		      config->boot.cmdline ? config->boot.cmdline : default_cmdline);
+	strbuf_printf(&cmdline, "%s", config->boot.cmdline ? config->boot.cmdline : "");
 	if (embedded)
 		add_device_words(&cmdline, &acpi);
 	if (cmdline.failed)
 		return err_set(err, -E2BIG, "the kernel command line is longer than %llu bytes",
 			       (unsigned long long)CMDLINE_MAX_BYTES);
-	boot.cmdline = cmdline.text;
+	boot.cmdline = cmdline.text ? cmdline.text : "";
 	ret = boot_load(&boot, &entry, err);
 	if (ret < 0)
 		return ret;
