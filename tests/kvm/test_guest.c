@@ -24,15 +24,15 @@ static int close_one(void **state)
 	return 0;
 }
 
-GUEST_CODE(ports, "mov $0x1234abcd, %eax\n"
-		  "out %al, $0x80\n"
-		  "out %ax, $0x80\n"
-		  "out %eax, $0x80\n"
-		  "in $0x80, %al\n"
-		  "out %al, $0x80\n"
-		  "mov %ebx, %eax\n"
-		  "out %eax, $0x81\n"
-		  "hlt\n");
+GUEST32(ports, "mov $0x1234abcd, %eax\n"
+	       "out %al, $0x80\n"
+	       "out %ax, $0x80\n"
+	       "out %eax, $0x80\n"
+	       "in $0x80, %al\n"
+	       "out %al, $0x80\n"
+	       "mov %ebx, %eax\n"
+	       "out %eax, $0x81\n"
+	       "hlt\n");
 
 static void port_io_of_every_width_reaches_the_ops(void **state)
 {
@@ -48,16 +48,16 @@ static void port_io_of_every_width_reaches_the_ops(void **state)
 	assert_int_equal(g->log[4], 0xfeedbeef);
 }
 
-GUEST_CODE(strings, "mov $0x20000, %esi\n"
-		    "mov $0x80, %edx\n"
-		    "mov $200, %ecx\n"
-		    "cld\n"
-		    "rep outsw\n"
-		    "mov $0x30000, %edi\n"
-		    "mov $100, %ecx\n"
-		    "rep insb\n"
-		    "out %al, $0x81\n"
-		    "hlt\n");
+GUEST32(strings, "mov $0x20000, %esi\n"
+		 "mov $0x80, %edx\n"
+		 "mov $200, %ecx\n"
+		 "cld\n"
+		 "rep outsw\n"
+		 "mov $0x30000, %edi\n"
+		 "mov $100, %ecx\n"
+		 "rep insb\n"
+		 "out %al, $0x81\n"
+		 "hlt\n");
 
 static void string_io_handles_each_element_once_and_in_order(void **state)
 {
@@ -77,13 +77,13 @@ static void string_io_handles_each_element_once_and_in_order(void **state)
 	print_message("301 elements in %llu exits\n", (unsigned long long)exits);
 }
 
-GUEST_CODE(mmio, "mov $0xd0000010, %edi\n"
-		 "movl $0xcafe0001, (%edi)\n"
-		 "mov 4(%edi), %eax\n"
-		 "out %eax, $0x80\n"
-		 "movb $0x5a, 1(%edi)\n"
-		 "out %eax, $0x81\n"
-		 "hlt\n");
+GUEST32(mmio, "mov $0xd0000010, %edi\n"
+	      "movl $0xcafe0001, (%edi)\n"
+	      "mov 4(%edi), %eax\n"
+	      "out %eax, $0x80\n"
+	      "movb $0x5a, 1(%edi)\n"
+	      "out %eax, $0x81\n"
+	      "hlt\n");
 
 static void mmio_outside_ram_reaches_the_ops(void **state)
 {
@@ -100,8 +100,8 @@ static void mmio_outside_ram_reaches_the_ops(void **state)
 }
 
 /* A fault with an empty interrupt table is a double fault, and that a triple one. */
-GUEST_CODE(triple, "lidt 0x20000\n"
-		   "ud2\n");
+GUEST32(triple, "lidt 0x20000\n"
+		"ud2\n");
 
 static void a_triple_fault_is_a_shutdown_and_a_reset_revives_the_guest(void **state)
 {

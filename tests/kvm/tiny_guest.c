@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include "base/units.h"
+
 enum { EXIT_SKIP = 77, WAIT_S = 10 };
 
 void tiny_guest_skip(void)
@@ -122,7 +124,10 @@ static int cannot_back(void *ctx, bool known, uint64_t addr, uint64_t len_bytes)
 
 static void ioapic_eoi(void *ctx, uint8_t vector)
 {
-	log_value(ctx, UINT32_C(0xe0100) + vector);
+	struct tiny_guest *g = ctx;
+
+	log_value(g, TINY_EOI_LOG + vector);
+	(void)sem_post(&g->done);
 }
 
 static void ended(void *ctx, unsigned vcpu_index, enum vcpu_end end, const char *text)
@@ -186,11 +191,70 @@ void tiny_guest_load(struct tiny_guest *g, const uint8_t *code, const uint8_t *c
 	memcpy(g->ram + TINY_ENTRY, code, (size_t)(code_end - code));
 }
 
-void tiny_guest_start(struct tiny_guest *g, uint32_t parameter)
+struct table_pointer {
+	uint16_t limit;
+	uint64_t base;
+} __attribute__((packed));
+
+static void write_gdt(struct tiny_guest *g)
 {
-	const struct vcpu_start start = { .rip = TINY_ENTRY, .parameter = parameter };
+	static const uint64_t rows[] = {
+		[TINY_CODE0 / 8] = 0x00af9b000000ffff,
+		[TINY_DATA0 / 8] = 0x00cf93000000ffff,
+		[TINY_DATA3 / 8] = 0x00cff3000000ffff,
+		[TINY_CODE3 / 8] = 0x00affb000000ffff,
+		[TINY_TSS_SELECTOR / 8] = 0x0000890000000067 | (uint64_t)TINY_TSS << 16,
+		[TINY_TSS_SELECTOR / 8 + 1] = 0,
+	};
+	const struct table_pointer gdt = { sizeof(rows) - 1, TINY_GDT };
+	const struct table_pointer idt = { 0xfff, TINY_IDT };
+	const uint64_t stack0 = TINY_STACK0;
+
+	memcpy(g->ram + TINY_GDT, rows, sizeof(rows));
+	memcpy(g->ram + TINY_GDT_PTR, &gdt, sizeof(gdt));
+	memcpy(g->ram + TINY_IDT_PTR, &idt, sizeof(idt));
+	memset(g->ram + TINY_TSS, 0, 0x68);
+	memcpy(g->ram + TINY_TSS + 4, &stack0, sizeof(stack0));
+}
+
+static void write_page_tables(struct tiny_guest *g)
+{
+	enum { PRESENT_WRITE_USER = 7, LARGE = 0x80, TABLES = 4, ROWS = 512 };
+	uint64_t *pml4 = (uint64_t *)(void *)(g->ram + TINY_PAGE_TABLES);
+	uint64_t *pdpt = pml4 + ROWS;
+	uint64_t *directory = pdpt + ROWS;
+
+	pml4[0] = (TINY_PAGE_TABLES + 0x1000) | PRESENT_WRITE_USER;
+	for (uint64_t i = 0; i < TABLES; i++)
+		pdpt[i] = (TINY_PAGE_TABLES + 0x2000 + i * 0x1000) | PRESENT_WRITE_USER;
+	for (uint64_t i = 0; i < (uint64_t)TABLES * ROWS; i++)
+		directory[i] = i << HUGE_FRAME_SHIFT | LARGE | PRESENT_WRITE_USER;
+}
+
+void tiny_guest_set_gate(struct tiny_guest *g, uint8_t vector, uint64_t handler)
+{
+	const uint64_t gate[2] = {
+		(handler & 0xffff) | (uint64_t)TINY_CODE0 << 16 | UINT64_C(0xee00) << 32 |
+			(handler >> 16 & 0xffff) << 48,
+		handler >> 32,
+	};
+
+	memcpy(g->ram + TINY_IDT + (size_t)vector * sizeof(gate), gate, sizeof(gate));
+}
+
+void tiny_guest_start(struct tiny_guest *g, bool long_mode, uint64_t parameter)
+{
+	const struct vcpu_start start = {
+		.long_mode = long_mode,
+		.rip = TINY_ENTRY,
+		.parameter = parameter,
+		.gdt = TINY_GDT,
+		.page_table = TINY_PAGE_TABLES,
+	};
 	struct err err = { 0 };
 
+	write_gdt(g);
+	write_page_tables(g);
 	must(vcpus_reset(g->vcpus, &start, &err), &err);
 	vcpus_resume(g->vcpus);
 }

@@ -21,19 +21,60 @@ enum {
 	TINY_ENTRY = 0x10000,
 	TINY_PORT_LOG = 0x80,
 	TINY_PORT_DONE = 0x81,
+	TINY_EOI_LOG = 0xe0100, /* plus the vector, logged and posted as done */
 	TINY_LOG_MAX = 4096,
 	TINY_END_TEXT_BYTES = 4096,
 };
 
+/* Written by every start: a GDT (ring 0 and ring 3), a TSS, an empty IDT, and page tables that map
+ * 4 GiB one to one for both rings. */
+enum {
+	TINY_GDT = 0x8000,
+	TINY_GDT_PTR = 0x8100, /* operand of lgdt */
+	TINY_IDT_PTR = 0x8110, /* operand of lidt */
+	TINY_TSS = 0x8200,
+	TINY_IDT = 0x9000,
+	TINY_PAGE_TABLES = 0xa000, /* six pages */
+	TINY_CODE0 = 0x10,
+	TINY_DATA0 = 0x18,
+	TINY_DATA3 = 0x23,
+	TINY_CODE3 = 0x2b,
+	TINY_TSS_SELECTOR = 0x30,
+	TINY_STACK0 = 0x1f000, /* on entry, and on interrupts from ring 3 */
+};
+
+/* For GUEST64: load the tables of TINY_*. */
+#define LOAD_TABLES            \
+	"mov $0x1f000, %esp\n" \
+	"lgdt 0x8100\n"        \
+	"lidt 0x8110\n"        \
+	"mov $0x30, %eax\n"    \
+	"ltr %ax\n"
+
+/* For GUEST64 after LOAD_TABLES: go on in ring 3, with I/O rights and interrupts on. */
+#define TO_RING3                 \
+	"pushq $0x23\n"          \
+	"pushq $0x1e000\n"       \
+	"pushq $0x3202\n"        \
+	"pushq $0x2b\n"          \
+	"lea 771f(%rip), %rax\n" \
+	"push %rax\n"            \
+	"iretq\n"                \
+	"771:\n"
+
 /* MMIO that no memory slot covers. */
 #define TINY_MMIO_ADDR UINT64_C(0xd0000000)
 
-/* 32-bit code between guest_NAME and guest_NAME_end. */
-#define GUEST_CODE(name, text)                                                         \
-	extern const uint8_t guest_##name[], guest_##name##_end[];                     \
-	__asm__(".pushsection .rodata\n.global guest_" #name ", guest_" #name "_end\n" \
-		"guest_" #name ":\n.code32\n" text "\n.code64\nguest_" #name "_end:\n" \
+/* Code between guest_NAME and guest_NAME_end, for tiny_guest_run() and tiny_guest_run64(). It runs
+ * at TINY_ENTRY, so it names its own labels only relatively. */
+#define GUEST_TEXT(bits, name, text)                                                          \
+	extern const uint8_t guest_##name[], guest_##name##_end[];                            \
+	__asm__(".pushsection .rodata\n.global guest_" #name ", guest_" #name "_end\n"        \
+		"guest_" #name ":\n.code" #bits "\n" text "\n.code64\nguest_" #name "_end:\n" \
 		".popsection\n")
+#define GUEST16(name, text) GUEST_TEXT(16, name, text)
+#define GUEST32(name, text) GUEST_TEXT(32, name, text)
+#define GUEST64(name, text) GUEST_TEXT(64, name, text)
 
 struct tiny_guest {
 	struct kvm kvm;
@@ -66,15 +107,20 @@ void tiny_guest_skip(void);
 void tiny_guest_open(struct tiny_guest *guest, unsigned vcpu_count);
 void tiny_guest_close(struct tiny_guest *guest);
 void tiny_guest_load(struct tiny_guest *guest, const uint8_t *code, const uint8_t *code_end);
-/* Reset to TINY_ENTRY in 32-bit mode with @parameter in ebx, and resume. */
-void tiny_guest_start(struct tiny_guest *guest, uint32_t parameter);
+/* Reset to TINY_ENTRY, in 32-bit mode with @parameter in ebx or in long mode with it in rsi, and
+ * resume. Paused before, as after create. */
+void tiny_guest_start(struct tiny_guest *guest, bool long_mode, uint64_t parameter);
+/* An interrupt gate to TINY_ENTRY + @offset, reachable from ring 3. */
+void tiny_guest_set_gate(struct tiny_guest *guest, uint8_t vector, uint64_t handler);
 /* Waits at most ten seconds; fails the test after that. */
 void tiny_guest_wait(sem_t *event);
 
-#define tiny_guest_run(guest, name, parameter)                              \
+#define tiny_guest_run_as(guest, name, long_mode, parameter)                \
 	do {                                                                \
 		tiny_guest_load((guest), guest_##name, guest_##name##_end); \
-		tiny_guest_start((guest), (parameter));                     \
+		tiny_guest_start((guest), (long_mode), (parameter));        \
 	} while (0)
+#define tiny_guest_run(guest, name, parameter)	 tiny_guest_run_as(guest, name, false, parameter)
+#define tiny_guest_run64(guest, name, parameter) tiny_guest_run_as(guest, name, true, parameter)
 
 #endif
