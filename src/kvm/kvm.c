@@ -13,6 +13,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/units.h"
+
 #define DEVICE_PATH "/dev/kvm"
 
 enum { MAX_XAPIC_VCPUS = 255, MAX_VCPUS_WHEN_UNSAID = 4 };
@@ -40,16 +42,12 @@ const struct kvm_sys kvm_sys_linux = {
 	.munmap = munmap,
 };
 
-static const struct {
-	int number;
-	const char *name;
-	const char *since;
-	const char *use;
-} needed[] = {
+/* Oldest first: the last that is missing says which kernel to use. */
+const struct kvm_capability kvm_needed[] = {
 	{ KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY", "2.6.25", "guest RAM" },
-	{ KVM_CAP_SYNC_MMU, "KVM_CAP_SYNC_MMU", "2.6.27", "giving guest RAM back" },
 	{ KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID", "2.6.26", "the guest's CPUID" },
 	{ KVM_CAP_MP_STATE, "KVM_CAP_MP_STATE", "2.6.26", "several vCPUs" },
+	{ KVM_CAP_SYNC_MMU, "KVM_CAP_SYNC_MMU", "2.6.27", "giving guest RAM back" },
 	{ KVM_CAP_IRQ_ROUTING, "KVM_CAP_IRQ_ROUTING", "2.6.30", "interrupts" },
 	{ KVM_CAP_IRQFD, "KVM_CAP_IRQFD", "2.6.32", "interrupts from devices" },
 	{ KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD", "2.6.32", "doorbells of devices" },
@@ -60,6 +58,7 @@ static const struct {
 	{ KVM_CAP_SPLIT_IRQCHIP, "KVM_CAP_SPLIT_IRQCHIP", "4.5", "local APICs" },
 	{ KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT", "4.13", "pausing a vCPU" },
 };
+const size_t kvm_needed_count = ARRAY_LEN(kvm_needed);
 
 static int open_device(const struct kvm_sys *sys, struct err *err)
 {
@@ -119,18 +118,18 @@ static int capability(const struct kvm *kvm, int number)
 
 static int check_needed(const struct kvm *kvm, struct err *err)
 {
-	char missing[ERR_TEXT_BYTES / 2] = "";
+	char missing[ERR_TEXT_BYTES * 3 / 4] = "";
 	const char *since = NULL;
 	size_t used = 0;
 
-	for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
-		if (capability(kvm, needed[i].number) > 0)
+	for (size_t i = 0; i < kvm_needed_count; i++) {
+		if (capability(kvm, kvm_needed[i].number) > 0)
 			continue;
-		since = needed[i].since;
+		since = kvm_needed[i].since;
 		if (used < sizeof(missing))
 			used += (size_t)snprintf(missing + used, sizeof(missing) - used,
-						 "%s%s (%s)", used ? ", " : "", needed[i].name,
-						 needed[i].use);
+						 "%s%s (%s)", used ? ", " : "", kvm_needed[i].name,
+						 kvm_needed[i].use);
 	}
 	if (!since)
 		return 0;

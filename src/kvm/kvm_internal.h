@@ -27,6 +27,16 @@ extern const struct kvm_sys kvm_sys_linux;
 /* kvm_open() over another table. */
 int kvm_open_with(const struct kvm_sys *sys, struct kvm *ret_kvm, struct err *err);
 
+/* What kvm_open() insists on. */
+struct kvm_capability {
+	int number;
+	const char *name;
+	const char *since; /* the Linux that brought it */
+	const char *use;
+};
+extern const struct kvm_capability kvm_needed[];
+extern const size_t kvm_needed_count;
+
 /* kvm_kind() with another /sys/module. */
 enum kvm_kind kvm_kind_in(const char *module_dir);
 

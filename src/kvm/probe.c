@@ -58,8 +58,10 @@ enum {
 	FIRST_LOOPS = 1000,
 	MAX_LOOPS = 1 << 24,
 	LOOPS_GROWTH = 4,
+	REPEATS = 3,
 	INSTRUCTIONS_PER_LOOP = 2,
-	ENOUGH_NS = 2000000,
+	ENOUGH_NS = 1000000,
+	TOTAL_NS = 50000000, /* no further repeat after this */
 };
 
 /* dec ecx; jnz back; hlt */
@@ -162,9 +164,10 @@ static int run_loop(const struct probe *p, uint64_t loops, uint64_t *ret_ns)
 	return p->run->exit_reason == KVM_EXIT_HLT ? 0 : -EIO;
 }
 
+/* The fastest of a few: what else the host did meanwhile does not count. */
 static int measure(const struct probe *p, uint64_t *ret_instructions_per_s)
 {
-	uint64_t ns = 0, loops = FIRST_LOOPS;
+	uint64_t loops = FIRST_LOOPS, ns = 0, best_ns, end_ns = clock_now_ns() + TOTAL_NS;
 	int ret = run_loop(p, loops, &ns); /* warm up: the first run maps the page */
 
 	if (ret == 0)
@@ -173,9 +176,16 @@ static int measure(const struct probe *p, uint64_t *ret_instructions_per_s)
 		loops *= LOOPS_GROWTH;
 		ret = run_loop(p, loops, &ns);
 	}
+	best_ns = ns;
+	for (int left = REPEATS; left > 0 && ret == 0 && clock_now_ns() < end_ns; left--) {
+		ret = run_loop(p, loops, &ns);
+		if (ns < best_ns)
+			best_ns = ns;
+	}
 	if (ret < 0)
 		return ret;
-	*ret_instructions_per_s = loops * INSTRUCTIONS_PER_LOOP * NS_PER_S / (ns ? ns : 1);
+	*ret_instructions_per_s =
+		loops * INSTRUCTIONS_PER_LOOP * NS_PER_S / (best_ns ? best_ns : 1);
 	return 0;
 }
 
