@@ -114,6 +114,16 @@ static void command_verify(struct call *call)
 		add_speed(call, verdict.pages << ALLOC_PAGE_SHIFT, start_ns);
 }
 
+static void command_spoil(struct call *call)
+{
+	uint64_t address;
+
+	if (work_spoil(&address))
+		answer(call, "address=0x%lx", address);
+	else
+		fail(call, "the working set is empty: fill first");
+}
+
 static void command_touch(struct call *call)
 {
 	uint64_t bytes, rate = 0, start_ns = cpu_now_ns();

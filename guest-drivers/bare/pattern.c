@@ -19,13 +19,20 @@ static uint64_t first_word(uint64_t address, uint32_t seed)
 	return mix(address ^ mix(seed));
 }
 
+/* The word of @counter, which starts at first_word() and steps by golden. The fold makes low bytes
+ * depend on high ones: two pages must not agree in a whole column. */
+static uint64_t word_of(uint64_t counter)
+{
+	return (counter ^ counter >> 32) | no_zero_byte;
+}
+
 void pattern_write(void *page, uint64_t address, uint32_t seed)
 {
 	volatile uint64_t *words = page; /* volatile: never a call to memset and the like */
 	uint64_t word = first_word(address, seed);
 
 	for (unsigned i = 0; i < PATTERN_WORDS; i++, word += golden)
-		words[i] = word | no_zero_byte;
+		words[i] = word_of(word);
 }
 
 static void describe(const void *page, uint64_t word, struct pattern_fault *ret_fault)
@@ -36,7 +43,7 @@ static void describe(const void *page, uint64_t word, struct pattern_fault *ret_
 	for (unsigned i = 0; i < PATTERN_PAGE_BYTES; i++) {
 		if (i && i % 8 == 0)
 			word += golden;
-		uint8_t expected = (uint8_t)((word | no_zero_byte) >> (i % 8 * 8));
+		uint8_t expected = (uint8_t)(word_of(word) >> (i % 8 * 8));
 
 		if (bytes[i] == expected)
 			continue;
@@ -55,7 +62,7 @@ bool pattern_check(const void *page, uint64_t address, uint32_t seed,
 	uint64_t first = first_word(address, seed), word = first, difference = 0;
 
 	for (unsigned i = 0; i < PATTERN_WORDS; i++, word += golden)
-		difference |= words[i] ^ (word | no_zero_byte);
+		difference |= words[i] ^ word_of(word);
 	if (!difference)
 		return true;
 	describe(page, first, ret_fault);

@@ -214,6 +214,7 @@ bare_trampoline_end:
 	.section .ring0
 	.code64
 
+	.balign 16
 exceptions:
 	.set i, 0
 	.rept 32

@@ -101,6 +101,17 @@ struct work_verdict work_verify(void)
 	return verdict;
 }
 
+bool work_spoil(uint64_t *ret_address)
+{
+	uint64_t page, random = cpu_tsc();
+
+	if (!memory_find(ALLOC_WORK, 0, &page))
+		return false;
+	*ret_address = page + random % ALLOC_PAGE_BYTES;
+	*(volatile uint8_t *)*ret_address ^= (uint8_t)(1 << random / ALLOC_PAGE_BYTES % 8);
+	return true;
+}
+
 /* A write that changes nothing: the page is dirty, its pattern stays. */
 static void touch_page(uint64_t address)
 {

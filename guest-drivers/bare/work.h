@@ -24,6 +24,9 @@ struct work_verdict {
 };
 struct work_verdict work_verify(void);
 
+/* One bit of one byte, anywhere in the working set. False: it is empty. */
+bool work_spoil(uint64_t *ret_address);
+
 struct work_latency {
 	uint64_t pages, total_ns, worst_ns;
 };

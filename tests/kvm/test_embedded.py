@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The embedded guest under neap: memory filled, ballooned and verified; every way it can end.
+
+test_embedded.py 2M|4K - on which host pages. 77 without /dev/kvm, or without huge pages.
+"""
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from neapvm import Vm, need_huge_pages, need_kvm  # noqa: E402
+
+MIB = 1 << 20
+FRAME_PAGES = 512
+PAGES = sys.argv[1] if len(sys.argv) > 1 else "2M"
+RAM_MIB = 128
+EXIT_GUEST = 6
+EXIT_GUEST_STATUS = 64
+STATUS_SCRIPT_FAILED = 1
+STATUS_EXCEPTION = 60
+
+
+def start(cmdline="", *flags):
+    return Vm(["--memory", "%dM" % RAM_MIB, "--pages", PAGES, "--cmdline", cmdline, *flags])
+
+
+def move_balloon(vm, size_bytes):
+    """Ask, wait until the guest says it is there; vm.memory then."""
+    vm.call("vm.memory.set", balloon_bytes=size_bytes)
+    vm.expect(r"event balloon target_pages=%d given_pages=%d ns=\d+\r" % ((size_bytes >> 12,) * 2))
+    return vm.call("vm.memory")
+
+
+class Memory(unittest.TestCase):
+    def balloon_and_verify(self, style, least_returned_permille):
+        with start("balloon=" + style, "--cpus", "2") as vm:
+            vm.expect("ready cpus=2")
+            vm.ask("fill 40M 7")
+            asked = 64 * MIB
+            memory = move_balloon(vm, asked)
+            self.assertEqual(memory["asked_bytes"], asked)
+            self.assertEqual(memory["taken_bytes"], asked)
+            self.assertGreaterEqual(memory["returned_bytes"] * 1000, asked * least_returned_permille)
+            self.assertLessEqual(memory["returned_bytes"], asked)
+            self.assertEqual(vm.ask("verify")["pages"], str(40 * MIB >> 12))
+            memory = move_balloon(vm, 0)
+            self.assertEqual((memory["taken_bytes"], memory["returned_bytes"]), (0, 0))
+            vm.ask("fill 64M 9")
+            self.assertEqual(vm.ask("verify")["pages"], str(104 * MIB >> 12))
+
+    def test_block_inflation_returns_every_byte(self):
+        self.balloon_and_verify("blocks", 1000)
+
+    def test_automatic_inflation_returns_every_byte(self):
+        self.balloon_and_verify("auto", 1000)
+
+    def test_stock_lists_return_nearly_every_byte_of_unfragmented_memory(self):
+        self.balloon_and_verify("pages", 950)
+
+    def test_scattered_pages_are_taken_and_come_back(self):
+        self.balloon_and_verify("scattered", 0)
+
+    def test_filled_memory_that_is_freed_and_ballooned_leaves_the_host(self):
+        with start() as vm:
+            vm.expect("ready")
+            vm.ask("fill 100M")
+            before = vm.call("vm.memory")["resident_bytes"]
+            vm.ask("free 64M blocks")
+            after = move_balloon(vm, 86 * MIB)["resident_bytes"]
+            self.assertGreaterEqual(before - after, 60 * MIB)
+            vm.ask("verify")
+
+    def test_a_fragmented_guest_gives_pages_back_and_loses_none(self):
+        with start("balloon=pages") as vm:
+            vm.expect("ready")
+            vm.ask("fill 100M")
+            vm.ask("free 32M scattered")
+            self.assertEqual(move_balloon(vm, 40 * MIB)["taken_bytes"], 40 * MIB)
+            vm.ask("verify")
+            move_balloon(vm, 8 * MIB)
+            vm.ask("fill 24M 3")
+            vm.ask("verify")
+
+    def test_both_processors_work_while_the_balloon_moves(self):
+        with start("", "--cpus", "2") as vm:
+            vm.expect("ready cpus=2")
+            vm.ask("fill 16M")
+            vm.ask("on 1 fill 16M 2")
+            for size_bytes in (48 * MIB, 8 * MIB, 56 * MIB, 0):
+                move_balloon(vm, size_bytes)
+            vm.type("join")
+            vm.expect("ok join")
+            self.assertEqual(vm.ask("verify")["pages"], str(32 * MIB >> 12))
+
+    def test_a_guest_out_of_memory_takes_from_the_balloon_if_it_may(self):
+        with start("", "--balloon", "on,deflate_on_oom=on") as vm:
+            vm.expect("ready")
+            move_balloon(vm, 96 * MIB)
+            vm.ask("fill 64M")
+            self.assertLess(vm.call("vm.memory")["taken_bytes"], 64 * MIB)
+            vm.ask("verify")
+
+    def test_a_guest_that_may_not_take_from_the_balloon_runs_out(self):
+        with start("", "--balloon", "on,deflate_on_oom=off") as vm:
+            vm.expect("ready")
+            move_balloon(vm, 96 * MIB)
+            vm.type("fill 64M")
+            vm.expect("error fill .*out of memory")
+            vm.ask("verify")
+
+    def test_free_blocks_are_reported_after_their_delay_and_at_once(self):
+        with start("report_delay=50") as vm:
+            vm.expect("ready")
+            vm.ask("fill 64M")
+            vm.ask("free 64M blocks")
+            before = vm.call("vm.memory")
+            vm.ask("idle 300")
+            reported = vm.call("vm.memory")["reported_total_bytes"]
+            self.assertGreaterEqual(reported, 64 * MIB)
+            self.assertEqual(int(vm.ask("report")["blocks"]), 0)
+            self.assertLessEqual(vm.call("vm.memory")["resident_bytes"],
+                                 before["resident_bytes"] - 60 * MIB)
+            vm.ask("fill 96M 5")
+            vm.ask("verify")
+
+    def test_statistics_are_the_guests_own(self):
+        with start() as vm:
+            vm.expect("ready")
+            statistics = vm.call("vm.memory").get("statistics")
+            while not statistics:
+                vm.ask("idle 50")
+                statistics = vm.call("vm.memory").get("statistics")
+            stat = vm.ask("stat")
+            self.assertEqual(statistics["total_bytes"], int(stat["total"]))
+            self.assertLessEqual(abs(statistics["free_bytes"] - int(stat["free"])), 4 * MIB)
+
+    def test_one_wrong_byte_is_found(self):
+        with start() as vm:
+            vm.expect("ready")
+            vm.ask("fill 8M")
+            address = vm.ask("spoil")["address"]
+            vm.type("verify")
+            vm.expect("error verify .*bad_pages=1 bad_bytes=1 address=%s " % address)
+
+
+class Ends(unittest.TestCase):
+    def ends(self, status, cmdline, *flags):
+        with start(cmdline, *flags) as vm:
+            self.assertEqual(vm.wait(), status)
+
+    def test_a_script_that_succeeds(self):
+        self.ends(0, 'run="fill 8M; verify; exit"')
+
+    def test_a_script_that_fails_stops_there(self):
+        self.ends(EXIT_GUEST_STATUS + STATUS_SCRIPT_FAILED, 'run="fill 8M; spoil; verify; exit"')
+
+    def test_a_status_of_choice(self):
+        self.ends(EXIT_GUEST_STATUS + 5, 'run="exit 5"')
+
+    def test_power_off(self):
+        self.ends(0, 'run="poweroff"')
+
+    def test_an_exception_is_reported(self):
+        with start('run="fault page"') as vm:
+            vm.expect("error exception vector=14 .* cr2=0x8 .* ring=3 cpu=0\r")
+            self.assertEqual(vm.wait(), EXIT_GUEST_STATUS + STATUS_EXCEPTION)
+
+    def test_a_triple_fault(self):
+        self.ends(EXIT_GUEST, 'run="fault"', "--on-crash", "stop")
+
+    def test_a_reboot_starts_again(self):
+        with start() as vm:
+            vm.expect("ready")
+            vm.ask("fill 8M")
+            vm.type("reboot")
+            vm.expect("ready")
+            self.assertEqual(vm.ask("stat")["work"], "0")
+
+    def test_the_power_button(self):
+        with start() as vm:
+            vm.expect("ready")
+            vm.call("vm.stop")
+            vm.expect("event power-button")
+            self.assertEqual(vm.wait(), 0)
+
+
+class Surface(unittest.TestCase):
+    def test_the_virtio_console_carries_lines_both_ways(self):
+        with start("console=virtio", "--console", "virtio") as vm:
+            vm.expect("ready")
+            self.assertIn("count", vm.ask("vcpus"))
+            vm.ask("help")
+
+    def test_nonsense_gets_an_error_and_the_guest_goes_on(self):
+        with start() as vm:
+            vm.expect("ready")
+            for line in ("frobnicate", "fill", "fill 1X", "touch 1M", "free 1M sideways",
+                         "on 7 idle", "exit 60", "bench nothing", "fill 99999G 1"):
+                vm.type(line)
+                vm.expect("error %s " % line.split()[0])
+            vm.ask("stat")
+
+    def test_its_operations_can_be_timed(self):
+        with start() as vm:
+            vm.expect("ready")
+            for what in ("mmio", "kick", "irq", "roundtrip", "halt", "pio"):
+                self.assertGreater(int(vm.ask("bench %s 20" % what)["median_ns"]), 0, what)
+
+
+if __name__ == "__main__":
+    need_kvm()
+    if PAGES == "2M":
+        need_huge_pages(RAM_MIB // 2)
+    unittest.main(argv=sys.argv[:1])
