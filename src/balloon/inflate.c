@@ -286,13 +286,14 @@ static void apply_run(struct inflate *inflate, uint64_t pfn, uint64_t count, app
 	}
 }
 
-/* How many PFNs from the first on go up, or down (step -1), one by one. */
-static size_t run_len(const uint32_t *untrusted_pfns, size_t count, uint32_t step)
+/* How many PFNs from the first on go up (step 1) or down (step -1) one by one. In 64 bits, so that
+ * 0xffffffff and 0 are no neighbours. */
+static size_t run_len(const uint32_t *untrusted_pfns, size_t count, int step)
 {
-	uint32_t next = le32toh(untrusted_pfns[0]);
+	int64_t next = le32toh(untrusted_pfns[0]);
 	size_t len = 1;
 
-	while (len < count && le32toh(untrusted_pfns[len]) == (uint32_t)(next + step)) {
+	while (len < count && (int64_t)le32toh(untrusted_pfns[len]) == next + step) {
 		next += step;
 		len++;
 	}
@@ -305,7 +306,7 @@ static void apply_list(struct inflate *inflate, const uint32_t *untrusted_pfns, 
 {
 	while (count > 0) {
 		size_t up = run_len(untrusted_pfns, count, 1);
-		size_t down = run_len(untrusted_pfns, count, UINT32_MAX);
+		size_t down = run_len(untrusted_pfns, count, -1);
 		size_t len = up > down ? up : down;
 		uint64_t low = le32toh(untrusted_pfns[up > down ? 0 : len - 1]);
 

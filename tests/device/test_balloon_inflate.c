@@ -200,6 +200,17 @@ static void a_run_across_the_hole_counts_only_what_is_ram(void **state)
 	assert_int_equal(rig->discarded[0].first, 3 * GIB_BYTES / HUGE_FRAME_BYTES);
 }
 
+/* BL01 */
+static void the_last_and_the_first_page_number_are_no_neighbours(void **state)
+{
+	struct rig *rig = *state;
+
+	take_series(rig, 0xffffffff, 1, 3, 3); /* wraps to 0 and 1 */
+	take_series(rig, 3, -1, 6, 6);
+	assert_int_equal(rig->inflate.counters.taken_pages, 4);
+	assert_int_equal(rig->inflate.counters.ignored_pages, 1 + 2 + 2);
+}
+
 /* BL02 */
 static void a_page_twice_counts_once(void **state)
 {
@@ -418,6 +429,7 @@ int main(void)
 		TEST(neighbouring_frames_leave_with_one_call),
 		TEST(pages_outside_ram_are_ignored_and_counted),
 		TEST_HOLE(a_run_across_the_hole_counts_only_what_is_ram),
+		TEST(the_last_and_the_first_page_number_are_no_neighbours),
 		TEST(a_page_twice_counts_once),
 		TEST(any_page_missing_keeps_the_frame),
 		TEST(releasing_what_is_not_there_is_ignored),
