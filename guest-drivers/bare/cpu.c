@@ -8,22 +8,34 @@ enum {
 	CPUID_HYPERVISOR_TIMING = 0x40000010, /* eax = TSC kHz, by convention of several VMMs */
 	CPUID_TSC = 0x15,
 	SLEEP_S5_NOW = 5 << 2 | 1 << 5, /* SLP_TYP 5, SLP_EN */
-	FAULT_STACK_BYTES = 4096,
 	I8042_COMMAND_PORT = BOARD_I8042_PORT + 4,
 	I8042_RESET = 0xfe,
 };
 
+static const uint64_t end_patience_cycles = 4000000000; /* a second or two */
+
 struct cpu bare_cpus[BARE_MAX_CPUS];
-static char fault_stacks[BARE_MAX_CPUS][FAULT_STACK_BYTES] __attribute__((aligned(16)));
+static char boot_fault_stack[FAULT_STACK_BYTES] __attribute__((aligned(16)));
 static uint64_t tsc_khz, ns_per_tsc, tsc_per_ns; /* the latter two in 1/2^32 */
 
-void cpu_init_this(unsigned number)
+static void init_cpu(unsigned number, char *fault_stack)
 {
 	struct cpu *cpu = &bare_cpus[number];
 
 	cpu->self = cpu;
 	cpu->number = number;
-	cpu->fault_stack = fault_stacks[number] + FAULT_STACK_BYTES - 8;
+	cpu->fault_stack = fault_stack + FAULT_STACK_BYTES - 8;
+}
+
+void cpu_init_boot(void)
+{
+	init_cpu(0, boot_fault_stack);
+}
+
+void cpu_init_other(unsigned number, char *stacks)
+{
+	init_cpu(number, stacks);
+	bare_cpus[number].stack = stacks + CPU_STACKS_BYTES - 8;
 }
 
 static void cpuid(uint32_t leaf, uint32_t words[4])
@@ -99,21 +111,31 @@ void cpu_triple_fault(void)
 		bare_gate(GATE_SHUTDOWN, 0, 0);
 }
 
+/* The machine may need a moment to end us; a crash would then be its verdict. */
+static void __attribute__((noreturn)) crash_later(void)
+{
+	uint64_t end = cpu_tsc() + end_patience_cycles;
+
+	while (cpu_tsc() < end)
+		cpu_relax();
+	cpu_triple_fault();
+}
+
 void cpu_exit(unsigned status)
 {
 	port_write32(BOARD_EXIT_PORT, status);
-	cpu_triple_fault();
+	crash_later();
 }
 
 void cpu_power_off(void)
 {
 	port_write8(BOARD_SLEEP_CONTROL_PORT, SLEEP_S5_NOW);
-	cpu_triple_fault();
+	crash_later();
 }
 
 void cpu_reboot(void)
 {
 	port_write8(BOARD_RESET_PORT, BOARD_RESET_VALUE);
 	port_write8(I8042_COMMAND_PORT, I8042_RESET);
-	cpu_triple_fault();
+	crash_later();
 }

@@ -24,7 +24,8 @@ struct cpu {
 	struct cpu *self;
 	volatile uint64_t wake;
 	struct cpu_fault fault;
-	char *fault_stack;
+	char *fault_stack; /* both: the first word below the end */
+	char *stack;
 	volatile uint32_t irqs[IRQ_COUNT]; /* counters; written by start.S only */
 	unsigned number;
 	uint8_t apic_id;
@@ -36,6 +37,7 @@ struct cpu {
 _Static_assert(offsetof(struct cpu, wake) == CPU_WAKE, "start.S");
 _Static_assert(offsetof(struct cpu, fault) == CPU_FAULT, "start.S");
 _Static_assert(offsetof(struct cpu, fault_stack) == CPU_FAULT_STACK, "start.S");
+_Static_assert(offsetof(struct cpu, stack) == CPU_STACK, "start.S");
 _Static_assert(offsetof(struct cpu, irqs) == CPU_IRQS, "start.S");
 _Static_assert(sizeof(struct cpu) == CPU_BYTES, "start.S");
 
@@ -121,8 +123,12 @@ static inline void spin_unlock(struct spinlock *lock)
 	__atomic_clear(&lock->held, __ATOMIC_RELEASE);
 }
 
-/* Processor @number's own struct and fault stack. First thing it does in ring 3. */
-void cpu_init_this(unsigned number);
+/* The boot processor's struct cpu: the first thing in ring 3. */
+void cpu_init_boot(void);
+
+/* The struct cpu of another one, before it starts. @stacks: CPU_STACKS_BYTES, its own for ever. */
+#define CPU_STACKS_BYTES (RING3_STACK_BYTES + FAULT_STACK_BYTES)
+void cpu_init_other(unsigned number, char *stacks);
 
 /* The frequency of the TSC: @khz, or found out when it is 0. Boot processor, after apic_init(). */
 void cpu_init_clock(uint64_t khz);

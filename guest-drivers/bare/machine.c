@@ -9,6 +9,7 @@
 #include "cpu.h"
 #include "libc.h"
 #include "machine.h"
+#include "memory.h"
 #include "text.h"
 
 enum {
@@ -40,13 +41,30 @@ static bool start_cpu(unsigned number, uint8_t apic_id)
 	return bare_cpus[number].online;
 }
 
+/* Stacks for @count processors; NULL: no memory. Never given back. */
+static char *take_stacks(unsigned count)
+{
+	uint64_t address;
+
+	_Static_assert(BARE_MAX_CPUS * CPU_STACKS_BYTES <= ALLOC_BLOCK_BYTES, "one block");
+	if (!count || !memory_take_block(ALLOC_SYSTEM, ALLOC_LOWEST, 0, &address))
+		return NULL;
+	return (char *)address;
+}
+
 void machine_start_cpus(const struct boot_info *info)
 {
 	static uint8_t ids[256];
 	unsigned count = boot_info_cpus(info, cpu_this()->apic_id, ids, sizeof(ids));
 
+	char *stacks = take_stacks(count - 1);
+
 	for (unsigned i = 1; i < count; i++) {
-		if (cpu_count < BARE_MAX_CPUS && start_cpu(cpu_count, ids[i]))
+		bool fits = stacks && cpu_count < BARE_MAX_CPUS;
+
+		if (fits)
+			cpu_init_other(cpu_count, stacks + cpu_count * CPU_STACKS_BYTES);
+		if (fits && start_cpu(cpu_count, ids[i]))
 			cpu_count++;
 		else
 			absent_cpus++;

@@ -17,8 +17,6 @@
 
 enum { OPTION_BYTES = 1024, DEFAULT_REPORT_DELAY_MS = 2000, STATUS_SCRIPT_FAILED = 1 };
 
-char bare_stacks[BARE_MAX_CPUS][RING3_STACK_BYTES] __attribute__((aligned(16)));
-
 static struct boot_info boot;
 static char option[OPTION_BYTES];
 
@@ -119,9 +117,9 @@ static void serve_cpu(struct cpu *cpu)
 
 void bare_start(unsigned number, uint64_t start_info)
 {
-	cpu_init_this(number);
 	if (number)
 		serve_cpu(cpu_this());
+	cpu_init_boot();
 	console_init();
 	say("neap-bare: the embedded guest of neap; type help");
 	start_machine(start_info);

@@ -9,8 +9,9 @@
 #define RING0_BASE 0x100000 /* start.S: 64 KiB at most, the low 16 bits are zero; see bare.lds */
 
 #define BARE_MAX_CPUS	  64
-#define RING0_STACK_BYTES 1024
+#define RING0_STACK_BYTES 512
 #define RING3_STACK_BYTES 16384
+#define FAULT_STACK_BYTES 4096
 
 /* Vectors: exceptions below 0x20; GSI n is VECTOR_GSI + n, on the boot processor. */
 #define VECTOR_GSI	0x30
@@ -32,7 +33,8 @@
 #define CPU_WAKE	8
 #define CPU_FAULT	16 /* vector error rip cs rflags rsp cr2 */
 #define CPU_FAULT_STACK 72
-#define CPU_IRQS	80
+#define CPU_STACK	80 /* ring 3; 0: the boot processor before it has set it */
+#define CPU_IRQS	88
 
 #define SEGMENT_RING0_CODE 0x08
 #define SEGMENT_RING0_DATA 0x10

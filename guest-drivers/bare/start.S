@@ -181,10 +181,11 @@ in_long_mode:
 	movl $0xc0000101, %ecx /* GS base */
 	xorl %edx, %edx
 	wrmsr
-	movl %ebp, %eax
-	imull $RING3_STACK_BYTES, %eax
-	leal bare_stacks + RING3_STACK_BYTES - 8(%rax), %eax
-	movl %ebp, %edi
+	movq %gs:CPU_STACK, %rax
+	testq %rax, %rax
+	jnz 1f
+	movl $boot_stack_end - 8, %eax
+1:	movl %ebp, %edi
 	pushq $SEGMENT_RING3_DATA
 	pushq %rax
 	pushq $RFLAGS_RING3
@@ -307,4 +308,9 @@ bare_gate:
 	.balign 16
 ring0_stacks:
 	.fill BARE_MAX_CPUS * RING0_STACK_BYTES, 1, 0
+
+	.bss
+	.balign 16
+	.fill RING3_STACK_BYTES, 1, 0
+boot_stack_end:
 	.section .note.GNU-stack, "", @progbits
