@@ -8,6 +8,10 @@
  * Everything lies in [GUEST_ACPI_START, GUEST_ACPI_END), which the memory map calls reserved. The
  * RSDP is in the last 64 bytes, where a kernel that was not told its address searches for it.
  *
+ * Behind the RSDP, at f000:fff0, is a PC's reset vector, 9 bytes that write the reset register.
+ * Linux up to at least 6.1 takes "hardware-reduced" to mean UEFI and does not try the register:
+ * without UEFI its reboot ends in a jump to that address in real mode.
+ *
  * Source: ACPI 6.4 §5.2 "ACPI System Description Tables".
  */
 #include <errno.h>
@@ -30,7 +34,10 @@ enum {
 	TABLE_CHECKSUM = 9,
 	TABLE_ALIGN = 16,
 	RSDP_AREA_BYTES = 64,
+	RESET_VECTOR_OFFSET = 48, /* in the RSDP's area: 16 bytes below 1 MiB */
 };
+
+_Static_assert(RSDP_BYTES <= RESET_VECTOR_OFFSET, "the reset vector is behind the RSDP");
 
 /* FADT fields, ACPI 6.4 table 5.9 "FADT Format". */
 enum {
@@ -204,6 +211,22 @@ static void fill_rsdp(uint8_t rsdp[RSDP_BYTES], uint64_t xsdt)
 	rsdp[RSDP_EXTENDED_CHECKSUM] = checksum(rsdp, RSDP_BYTES);
 }
 
+/* mov dx, port; mov al, value; out dx, al; hlt; jmp to the hlt */
+static void fill_reset_vector(uint8_t code[16], const struct acpi_config *config)
+{
+	const uint8_t instructions[] = { 0xba,
+					 (uint8_t)config->reset_port,
+					 (uint8_t)(config->reset_port >> 8),
+					 0xb0,
+					 config->reset_value,
+					 0xee,
+					 0xf4,
+					 0xeb,
+					 0xfd };
+
+	memcpy(code, instructions, sizeof(instructions));
+}
+
 int acpi_write_tables(struct ram *ram, const struct acpi_config *config, gpa_t *ret_rsdp,
 		      struct err *err)
 {
@@ -228,6 +251,7 @@ int acpi_write_tables(struct ram *ram, const struct acpi_config *config, gpa_t *
 	fadt = add_fadt(&area, config, dsdt);
 	madt = add_madt(&area, config);
 	fill_rsdp(area.bytes + tables_bytes, add_xsdt(&area, fadt, madt));
+	fill_reset_vector(area.bytes + tables_bytes + RESET_VECTOR_OFFSET, config);
 	if (area.full)
 		return err_set(err, -E2BIG, "the ACPI tables of %u vCPUs do not fit %zu bytes",
 			       config->cpu_count, area.capacity);

@@ -73,7 +73,8 @@ struct boot_config {
  */
 int boot_load(const struct boot_config *config, struct boot_entry *ret_entry, struct err *err);
 
-/* Writes RSDP, XSDT, FADT, MADT, DSDT into the ACPI area; @ret_rsdp for start_info/boot_params. */
+/* Writes RSDP, XSDT, FADT, MADT, DSDT and the reset vector into the ACPI area; @ret_rsdp for
+ * start_info/boot_params. */
 int acpi_write_tables(struct ram *ram, const struct acpi_config *config, gpa_t *ret_rsdp,
 		      struct err *err);
 

@@ -91,6 +91,19 @@ static void test_rsdp_is_where_an_old_kernel_looks_and_sums_to_zero(void **state
 	assert_int_equal(fixture_peek(ram, tables.rsdp + 15, 1), 2);
 }
 
+/* Linux on hardware-reduced ACPI without UEFI reboots by a jump to f000:fff0. */
+static void test_the_reset_vector_writes_the_reset_register(void **state)
+{
+	static const uint8_t code[] = { 0xba, BOARD_RESET_PORT & 0xff, BOARD_RESET_PORT >> 8,
+					0xb0, BOARD_RESET_VALUE,       0xee };
+	uint8_t found[sizeof(code)];
+
+	(void)state;
+	(void)write_tables(fixture_acpi());
+	assert_int_equal(ram_read(ram, GPA(0xffff0), found, sizeof(found)), 0);
+	assert_memory_equal(found, code, sizeof(code));
+}
+
 static void test_fadt_says_what_is_missing(void **state)
 {
 	uint64_t fadt = write_tables(fixture_acpi()).fadt;
@@ -259,6 +272,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rsdp_is_where_an_old_kernel_looks_and_sums_to_zero),
+		cmocka_unit_test(test_the_reset_vector_writes_the_reset_register),
 		cmocka_unit_test(test_fadt_says_what_is_missing),
 		cmocka_unit_test(test_madt_lists_every_cpu_once),
 		cmocka_unit_test(test_more_cpus_than_names_are_refused),
