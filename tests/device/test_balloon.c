@@ -4,6 +4,8 @@
 #include "../support/testing.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "balloon_rig.h"
@@ -715,6 +717,46 @@ static void touching_without_deflating_gives_zeros_and_no_host_fault(void **stat
 	assert_false(rig_broken(rig));
 }
 
+/* ---- Any thread may ask ---- */
+
+struct reader {
+	struct rig *rig;
+	atomic_bool done;
+	atomic_uint reads;
+	bool consistent;
+};
+
+static void *read_counters(void *arg)
+{
+	struct reader *reader = arg;
+
+	while (!atomic_load(&reader->done)) {
+		struct balloon_counters counters = rig_counters(reader->rig);
+
+		reader->consistent &=
+			counters.taken_bytes == pages_to_bytes(counters.inflated_total_pages -
+							       counters.deflated_total_pages) &&
+			counters.returned_bytes <= counters.taken_bytes && counters.driver_ready;
+		atomic_fetch_add(&reader->reads, 1);
+	}
+	return NULL;
+}
+
+static void other_threads_see_counters_of_one_moment(void **state)
+{
+	struct reader reader = { .rig = *state, .consistent = true };
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, read_counters, &reader), 0);
+	for (unsigned i = 0; i < 300 || atomic_load(&reader.reads) < 1000; i++) {
+		rig_send_series(reader.rig, RIG_INFLATE, DATA_PFN + i % F, 1, 300, 100);
+		rig_send_series(reader.rig, RIG_DEFLATE, DATA_PFN + i % F, 1, 300, 100);
+	}
+	atomic_store(&reader.done, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_true(reader.consistent);
+}
+
 #define TEST(function)		 cmocka_unit_test_setup_teardown(function, setup, teardown)
 #define TEST_WITH(function, how) cmocka_unit_test_setup_teardown(function, how, teardown)
 
@@ -758,6 +800,7 @@ int main(int argc, char **argv)
 		TEST(a_reset_forgets_the_statistics_buffer),
 		TEST(a_list_nobody_can_back_waits_and_is_counted_once),
 		TEST(touching_without_deflating_gives_zeros_and_no_host_fault),
+		TEST(other_threads_see_counters_of_one_moment),
 	};
 
 	rig_choose_frames(argc, argv);

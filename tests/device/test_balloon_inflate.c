@@ -9,12 +9,13 @@
 #include <string.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <sys/mman.h>
 
 #include "balloon/inflate.h"
 #include "balloon/report.h"
 #include "base/units.h"
 
-enum { MAX_CALLS = 4096, FRAME_PAGES = 512 };
+enum { MAX_CALLS = 8192, FRAME_PAGES = 512 };
 
 struct rig {
 	struct ram_layout layout;
@@ -371,6 +372,52 @@ static void forgetting_brings_everything_to_zero_and_starts_clean(void **state)
 	assert_int_equal(rig->inflate.counters.returned_frames, 1);
 }
 
+/* Whole host pages of an array that are really there. */
+static uint64_t resident_bytes(const void *start, uint64_t len_bytes)
+{
+	static unsigned char present[4096];
+	uint64_t pages = (len_bytes + GUEST_PAGE_BYTES - 1) / GUEST_PAGE_BYTES, count = 0;
+
+	assert_true(pages <= sizeof(present));
+	assert_int_equal(mincore((void *)(uintptr_t)start, len_bytes, present), 0);
+	for (uint64_t i = 0; i < pages; i++)
+		count += present[i] & 1;
+	return count * GUEST_PAGE_BYTES;
+}
+
+static uint64_t metadata_bytes(const struct rig *rig)
+{
+	const struct inflate *inflate = &rig->inflate;
+	uint64_t bytes = resident_bytes(inflate->pages, inflate->page_count / 8);
+
+	bytes += resident_bytes(inflate->kept, (inflate->frame_count + 7) / 8);
+	if (inflate->fills)
+		bytes += resident_bytes(inflate->fills, 16 * inflate->frame_count);
+	return bytes;
+}
+
+/* mincore() says of anonymous memory whether a page was ever written. */
+static void accounting_takes_at_most_64_kib_per_gib_and_nothing_before_it_is_used(void **state)
+{
+	static const uint64_t frame_sizes[] = { HUGE_FRAME_BYTES, GUEST_PAGE_BYTES };
+	const uint64_t ram_bytes = 8 * GIB_BYTES;
+	struct rig *rig = malloc(sizeof(*rig));
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		rig_init(rig, ram_bytes, frame_sizes[i]);
+		assert_int_equal(metadata_bytes(rig), 0);
+		for (uint32_t first = 0; first < bytes_to_pages(9 * GIB_BYTES); first += 32768)
+			take_series(rig, first, 1, 32768, 512);
+		assert_int_equal(rig->inflate.counters.taken_pages, bytes_to_pages(ram_bytes));
+		assert_true(metadata_bytes(rig) <= 8 * 64 * KIB_BYTES);
+		inflate_forget(&rig->inflate);
+		assert_int_equal(metadata_bytes(rig), 0);
+		inflate_fini(&rig->inflate);
+	}
+	free(rig);
+}
+
 static void a_report_of_a_kept_frame_returns_it(void **state)
 {
 	struct rig *rig = *state;
@@ -439,6 +486,8 @@ int main(void)
 		TEST(without_must_tell_host_only_one_whole_request_lets_a_frame_go),
 		TEST_SMALL(small_frames_go_page_by_page),
 		TEST(forgetting_brings_everything_to_zero_and_starts_clean),
+		cmocka_unit_test(
+			accounting_takes_at_most_64_kib_per_gib_and_nothing_before_it_is_used),
 		TEST(a_report_of_a_kept_frame_returns_it),
 		TEST_HOLE(reported_ranges_are_rounded_inward_to_whole_frames),
 	};
