@@ -22,6 +22,13 @@ static const struct cli_command commands[] = {
 	  { { "config", "FILE", "read a vm.json first" },
 	    { "detach", NULL, "run in the background; print the VM's name" } },
 	  cli_run },
+	{ NULL, "demo", "", "Watch a balloon give a guest's memory back to the host",
+	  "Starts the embedded guest of 256 MiB on 2 MiB pages, lets it fill its memory, takes most of "
+	  "it away and gives it back, and checks every byte the guest wrote and every page the host "
+	  "got back. Draws all of it; in a pipe it prints lines. Takes about ten seconds. Without "
+	  "enough free huge pages root borrows them for the time, and others see it on 4 KiB pages.",
+	  0, 0, false, { { "pages", "2M|4K", "the host pages behind the guest (2M where possible)" } },
+	  cli_demo },
 	{ NULL, "doctor", "", "Say what this host can do for VMs, and what to do about the rest",
 	  "Looks at KVM (and how fast guest ring 0 really is), huge pages, userfaultfd, limits and "
 	  "memory. Each line is a finding: ok, warn (works, with a drawback) or missing. Ends with 3 "
@@ -79,8 +86,8 @@ static const struct cli_command commands[] = {
 
 	{ "This program", "version", "", "Say which neap this is", "", 0, 0, false, { FLAG_JSON },
 	  cli_version },
-	{ NULL, "help", "[COMMAND]", "Explain neap, or one command", "", 0, 1, false,
-	  { { "man", NULL, "print the manual page neap(1) as troff" } }, cli_help },
+	{ NULL, "help", "[COMMAND]", "Explain neap, or one command", "", 0, 1, false, { { NULL } },
+	  cli_help },
 };
 /* clang-format on */
 

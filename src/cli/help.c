@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* help.c - `neap help`: made from the table of commands and the table of options. */
-#include "cli/help.h"
+#include "cli/commands.h"
 
 #include <string.h>
 
@@ -9,18 +9,6 @@
 #include "config/suggest.h"
 
 enum { FLAG_COLUMN = 26 };
-
-static const char *const exit_rows[] = {
-#define EXIT_CODE(id, code, help) help,
-#include "base/exit_codes.def"
-#undef EXIT_CODE
-};
-
-static const int exit_numbers[] = {
-#define EXIT_CODE(id, code, help) code,
-#include "base/exit_codes.def"
-#undef EXIT_CODE
-};
 
 static void print_paragraphs(const char *text, int indent)
 {
@@ -143,13 +131,6 @@ static void explain_all(void)
 		     "what this\nhost can do. To begin: neap run\n");
 }
 
-unsigned help_exit_codes(const int **ret_numbers, const char *const **ret_helps)
-{
-	*ret_numbers = exit_numbers;
-	*ret_helps = exit_rows;
-	return (unsigned)ARRAY_LEN(exit_numbers);
-}
-
 int cli_help(struct cli_call *call)
 {
 	struct suggest suggest;
@@ -157,8 +138,6 @@ int cli_help(struct cli_call *call)
 	const struct cli_command *command, *commands;
 	unsigned count;
 
-	if (cli_flag(call, "man"))
-		return man_print();
 	if (call->arg_count == 0) {
 		explain_all();
 		return EXIT_CODE_OK;

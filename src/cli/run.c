@@ -10,9 +10,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +23,7 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/run.h"
 #include "rpc/rpc.h"
 
 enum { RUN_SENTENCE_BYTES = ERR_TEXT_BYTES };
@@ -50,15 +53,24 @@ static int become_background(int log_fd)
 	return 0;
 }
 
+/* The end of the parent is the child's, too. It may have ended before prctl(). */
+static void die_with(pid_t parent)
+{
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		exit(EXIT_CODE_KILLED);
+}
+
 /* Does not return: the child is the VM. */
-static void be_the_vm(const struct cli_call *call, int log_fd, int ready_fd)
+static void be_the_vm(const struct cli_programs *programs, const struct vm_config *config,
+		      int log_fd, int ready_fd)
 {
 	int ret = become_background(log_fd);
 
-	log_set_name(call->config.name);
+	log_set_name(config->name);
 	if (ret < 0)
 		exit(out_fail(EXIT_CODE_FAILED, "going into the background: %s", strerror(-ret)));
-	exit(call->programs->run_vm(&call->config, false, ready_fd));
+	exit(programs->run_vm(config, false, ready_fd));
 }
 
 /* What came through the pipe; EXIT_CODE_OK when the VM is up. */
@@ -87,16 +99,18 @@ static int await_ready(int ready_fd, pid_t child, const char *log_path)
 	return EXIT_CODE_FAILED;
 }
 
-static int run_detached(struct cli_call *call)
+int run_in_background(const struct cli_programs *programs, const struct vm_config *config,
+		      bool dies_with_us, pid_t *ret_child)
 {
 	char log_path[RPC_PATH_BYTES];
 	struct err err = { 0 };
+	pid_t parent = getpid();
 	int pipe_fds[2];
 	pid_t child;
 	int ret;
 
 	CLEANUP(close_fd)
-	int log_fd = open_log(call->config.name, log_path, &err);
+	int log_fd = open_log(config->name, log_path, &err);
 	if (log_fd < 0)
 		return out_fail(EXIT_CODE_FAILED, "%s", err.text);
 	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
@@ -105,12 +119,24 @@ static int run_detached(struct cli_call *call)
 	child = fork();
 	if (child == 0) {
 		(void)close(pipe_fds[0]);
-		be_the_vm(call, log_fd, pipe_fds[1]);
+		if (dies_with_us)
+			die_with(parent);
+		be_the_vm(programs, config, log_fd, pipe_fds[1]);
 	}
 	close_fd(&pipe_fds[1]);
 	ret = child < 0 ? out_fail(EXIT_CODE_FAILED, "fork: %s", strerror(errno))
 			: await_ready(pipe_fds[0], child, log_path);
 	close_fd(&pipe_fds[0]);
+	if (ret == EXIT_CODE_OK)
+		*ret_child = child;
+	return ret;
+}
+
+static int run_detached(struct cli_call *call)
+{
+	pid_t child;
+	int ret = run_in_background(call->programs, &call->config, false, &child);
+
 	if (ret == EXIT_CODE_OK)
 		(void)printf("%s\n", call->config.name);
 	return ret;
