@@ -8,6 +8,7 @@
  */
 #include "device/ioapic.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -190,17 +191,29 @@ static void mmio_write(void *device, uint64_t offset, const void *data, uint32_t
 
 const struct bus_ops ioapic_bus_ops = { .name = "ioapic", .read = mmio_read, .write = mmio_write };
 
+static_assert(BOARD_PIN_COUNT <= 64, "a set of pins is a word");
+
+/* The pins whose level-triggered interrupt @vector is. */
+static uint64_t pins_of_vector(struct ioapic *ioapic, uint8_t vector)
+{
+	uint64_t pins = 0;
+
+	pthread_mutex_lock(&ioapic->lock);
+	for (uint32_t pin = 0; pin < BOARD_PIN_COUNT; pin++) {
+		uint64_t entry = ioapic->entries[pin];
+
+		if (ioapic->routes[pin].enabled && (entry & ENTRY_LEVEL) &&
+		    (entry & ENTRY_VECTOR) == vector)
+			pins |= UINT64_C(1) << pin;
+	}
+	pthread_mutex_unlock(&ioapic->lock);
+	return pins;
+}
+
 void ioapic_eoi(struct ioapic *ioapic, uint8_t vector)
 {
-	for (uint32_t pin = 0; pin < BOARD_PIN_COUNT; pin++) {
-		pthread_mutex_lock(&ioapic->lock);
-		uint64_t entry = ioapic->entries[pin];
-		bool ask = ioapic->routes[pin].enabled && (entry & ENTRY_LEVEL) &&
-			   (entry & ENTRY_VECTOR) == vector;
-		pthread_mutex_unlock(&ioapic->lock);
-		if (ask)
-			ioapic->host.unmasked(ioapic->host.ctx, pin);
-	}
+	for (uint64_t pins = pins_of_vector(ioapic, vector); pins; pins &= pins - 1)
+		ioapic->host.unmasked(ioapic->host.ctx, (uint32_t)__builtin_ctzll(pins));
 }
 
 void ioapic_reset(struct ioapic *ioapic)
