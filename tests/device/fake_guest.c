@@ -311,12 +311,19 @@ static bool device_wants_ring(struct fake_guest *g, unsigned index)
 	return (uint16_t)(q->avail_idx - event - 1) < since;
 }
 
-bool fake_guest_kick(struct fake_guest *g, unsigned index)
+bool fake_guest_notify(struct fake_guest *g, unsigned index)
 {
 	bool ring = device_wants_ring(g, index);
 
 	if (ring)
 		fake_guest_write(g, FAKE_QUEUE_NOTIFY, index);
+	return ring;
+}
+
+bool fake_guest_kick(struct fake_guest *g, unsigned index)
+{
+	bool ring = fake_guest_notify(g, index);
+
 	(void)fake_guest_run(g, FAKE_RUN_KICKS);
 	return ring;
 }

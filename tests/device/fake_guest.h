@@ -164,7 +164,8 @@ void fake_guest_ring(struct fake_guest *g, unsigned index);
 /* used.idx as the device published it. */
 uint16_t fake_guest_used_idx(struct fake_guest *g, unsigned index);
 
-/* Ring if the device wants to be told, then fake_guest_run(). True: it was rung. */
+/* Ring if the device wants to be told. True: it was rung. The second one then runs the device. */
+bool fake_guest_notify(struct fake_guest *g, unsigned index);
 bool fake_guest_kick(struct fake_guest *g, unsigned index);
 
 /* Deliver doorbells until none rings (at most @max_kicks): what the I/O thread does. Returns how
