@@ -39,16 +39,20 @@ static void handle_queue(struct virtio_device *vdev, unsigned index)
 {
 	struct echo *echo = to_echo(vdev);
 	struct virtq_chain chain;
+	bool finished = false;
 
 	while (virtio_next_chain(vdev, index, &chain)) {
 		if (echo->hold) {
 			echo->held = chain;
 			echo->held_count++;
-		} else if (!serve(vdev, index, &chain)) {
+		} else if (serve(vdev, index, &chain)) {
+			finished = true;
+		} else {
 			break;
 		}
 	}
-	virtio_interrupt_queue(vdev, index);
+	if (finished)
+		virtio_interrupt_queue(vdev, index);
 }
 
 void echo_finish_held(struct echo *echo, unsigned index)
@@ -82,6 +86,7 @@ static void read_config(struct virtio_device *vdev, void *config)
 static void write_config(struct virtio_device *vdev, unsigned offset, const void *data,
 			 unsigned len)
 {
+	to_echo(vdev)->config_writes++;
 	if (offset == offsetof(struct echo_config, written) && len == sizeof(uint32_t))
 		memcpy(&to_echo(vdev)->config.written, data, len);
 }

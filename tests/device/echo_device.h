@@ -21,7 +21,7 @@ struct echo {
 	bool refuse_to_start; /* activate fails */
 	unsigned held_count;
 	struct virtq_chain held; /* the last one held */
-	unsigned activations, resets;
+	unsigned activations, resets, config_writes;
 };
 
 #define ECHO_FEATURE UINT64_C(1)

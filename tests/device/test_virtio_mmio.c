@@ -347,15 +347,17 @@ static void MM07_configuration_past_its_end_reads_zero_and_ignores_writes(void *
 		for (unsigned i = 0; i < ARRAY_LEN(lengths); i++) {
 			uint8_t seen[8] = { 0 }, inside[8];
 			uint32_t written_before = f.echo.config.written;
+			unsigned writes_before = f.echo.config_writes;
+			bool is_inside = offset + lengths[i] <= CONFIG_BYTES;
 
 			if (FAKE_CONFIG + offset + lengths[i] > VIRTIO_MMIO_BYTES)
 				continue;
 			read_bytes(&f, FAKE_CONFIG + offset, seen, lengths[i]);
 			memset(inside, 0xa5, sizeof(inside));
-			assert_memory_equal(seen,
-					    offset + lengths[i] <= CONFIG_BYTES ? inside : zeros,
-					    lengths[i]);
+			assert_memory_equal(seen, is_inside ? inside : zeros, lengths[i]);
 			write_bytes(&f, FAKE_CONFIG + offset, zeros, lengths[i]);
+			assert_int_equal(f.echo.config_writes - writes_before,
+					 is_inside && offset % lengths[i] == 0);
 			if (offset == WRITTEN_OFFSET && lengths[i] == 4)
 				assert_int_equal(f.echo.config.written, 0);
 			else
@@ -546,6 +548,9 @@ static void VQ24_rings_that_are_not_ram_break_at_driver_ok(void **state)
 
 static void VQ25_rings_that_overlap_break_at_driver_ok(void **state)
 {
+	/* Of desc, avail and used with NUM descriptors */
+	static const uint64_t len_bytes[] = { 16 * NUM, 6 + 2 * NUM, 6 + 8 * NUM };
+	static const uint64_t align[] = { 16, 2, 4 };
 	struct fixture f;
 
 	(void)state;
@@ -553,13 +558,15 @@ static void VQ25_rings_that_overlap_break_at_driver_ok(void **state)
 	for (unsigned pair = 0; pair < 36; pair++) {
 		gpa_t *areas[] = { &f.g.queues[0].desc, &f.g.queues[0].avail, &f.g.queues[0].used,
 				   &f.g.queues[1].desc, &f.g.queues[1].avail, &f.g.queues[1].used };
-		gpa_t *a = areas[pair / 6], *b = areas[pair % 6];
+		unsigned a = pair / 6, b = pair % 6;
 
 		if (a == b)
 			continue;
 		prepare(&f);
-		/* The last byte that both alignments allow: every area is at least 22 bytes. */
-		a->addr = align_down(b->addr + 21, 16);
+		/* Only the last bytes of b are shared: the last place that a's alignment allows. */
+		uint64_t last = areas[b]->addr + len_bytes[b % 3] - 1;
+
+		areas[a]->addr = align_down(last, align[a % 3]);
 		expect_break_at_driver_ok(&f);
 	}
 	close_fixture(&f);

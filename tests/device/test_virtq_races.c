@@ -340,11 +340,108 @@ static void VQ28_a_reset_by_a_vcpu_returns_when_the_io_thread_has_let_go(void **
 	close_fd(&io.done_fd);
 }
 
+/* ---- Sleeping on both sides ---- */
+
+enum { AWAKE_CHAINS = 40000, LOST_AFTER_MS = 20000 };
+
+struct traffic {
+	struct fake_guest *g;
+	struct fake_buf bufs[2];
+	struct test_random random;
+	unsigned sent, came, rings, interrupts;
+};
+
+/* Fill the queue in a few steps, ringing after each if the device asks for it: it may run in
+ * between. */
+static void send_all(struct traffic *t)
+{
+	bool full = false;
+
+	while (!full && t->sent < AWAKE_CHAINS) {
+		uint64_t want = 1 + test_random_below(&t->random, NUM / 2);
+
+		while (!full && want-- > 0 && t->sent < AWAKE_CHAINS) {
+			full = fake_guest_add(t->g, 0, t->bufs, 2, FAKE_DIRECT) < 0;
+			t->sent += !full;
+		}
+		t->rings += fake_guest_notify(t->g, 0);
+	}
+}
+
+/* Take what is there, and ask for an interrupt at one of the chains that are outstanding. */
+static void take_all(struct traffic *t)
+{
+	uint16_t *seen = &t->g->queues[0].used_seen;
+	uint32_t head, written;
+	uint16_t ahead;
+
+	do {
+		while (fake_guest_reap(t->g, 0, &head, &written))
+			t->came++;
+		ahead = (uint16_t)test_random_below(&t->random, NUM / 4);
+		if (ahead >= t->sent - t->came)
+			ahead = 0;
+		fake_guest_set_used_event(t->g, 0, (uint16_t)(*seen + ahead));
+	} while ((uint16_t)(fake_guest_used_idx(t->g, 0) - *seen) > ahead);
+}
+
+/* Both sides sleep whenever they may. One wake-up that is lost, and this never ends. */
+static void no_wakeup_is_lost(uint64_t features)
+{
+	struct fake_guest g;
+	struct echo echo;
+	struct ram *ram = fake_ram_open(RAM_BYTES);
+	struct io_thread io = { .g = &g, .echo = &echo };
+	struct traffic t = { .g = &g, .random = test_random_start() };
+	pthread_t thread;
+
+	io.call_fd = event_create();
+	io.done_fd = event_create();
+	assert_true(io.call_fd >= 0 && io.done_fd >= 0);
+	echo_init(&echo, ram);
+	fake_guest_init_calling(&g, ram, &echo.vdev, call_io_thread, &io);
+	assert_int_equal(pthread_create(&thread, NULL, run_io_thread, &io), 0);
+	assert_int_equal(fake_guest_start(&g, features, NUM), RUNNING);
+	gpa_t data = fake_guest_alloc(&g, 64, 64);
+
+	t.bufs[0] = (struct fake_buf){ data, 4, false };
+	t.bufs[1] = (struct fake_buf){ GPA(data.addr + 8), 4, true };
+	while (t.came < AWAKE_CHAINS) {
+		struct pollfd irq = { .fd = g.irq_fd, .events = POLLIN };
+
+		send_all(&t);
+		assert_int_equal(poll(&irq, 1, LOST_AFTER_MS), 1);
+		t.interrupts += fake_guest_interrupt(&g) != 0;
+		take_all(&t);
+	}
+	assert_int_equal(t.came, t.sent);
+	call_io_thread(&io, stop_io_thread, &io);
+	(void)pthread_join(thread, NULL);
+	print_message("%u chains, %u rings, %u interrupts\n", t.came, t.rings, t.interrupts);
+	fake_guest_fini(&g);
+	close_fd(&io.call_fd);
+	close_fd(&io.done_fd);
+}
+
+static void no_wakeup_is_lost_with_event_idx(void **state)
+{
+	(void)state;
+	no_wakeup_is_lost(ALL_FEATURES);
+}
+
+static void no_wakeup_is_lost_with_flags(void **state)
+{
+	(void)state;
+	no_wakeup_is_lost(0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(VQ21_chains_are_whole_while_another_vcpu_rewrites_everything),
 		cmocka_unit_test(VQ27_28_nothing_is_written_after_a_reset_in_the_middle_of_work),
+		cmocka_unit_test(no_wakeup_is_lost_with_event_idx),
+		cmocka_unit_test(no_wakeup_is_lost_with_flags),
 		cmocka_unit_test(VQ28_a_reset_by_a_vcpu_returns_when_the_io_thread_has_let_go),
 	};
 
