@@ -12,7 +12,7 @@
 #include "cli/output.h"
 #include "cli/vms.h"
 
-enum { STOP_WAIT_DEFAULT_S = 60, KILL_WAIT_MS = 5000 };
+enum { STOP_WAIT_DEFAULT_S = 60, KILL_ANSWER_MS = 2000, KILL_WAIT_MS = 5000 };
 
 /* Says the new state: steals @result. */
 static int say_state(struct cli_call *call, const struct vm *vm, json_t *result)
@@ -117,7 +117,7 @@ int cli_kill(struct cli_call *call)
 
 	if (ret != EXIT_CODE_OK)
 		return ret;
-	code = rpc_client_call(vm.client, "vm.kill", NULL, VM_CALL_TIMEOUT_MS, &result, &err);
+	code = rpc_client_call(vm.client, "vm.kill", NULL, KILL_ANSWER_MS, &result, &err);
 	json_decref(result);
 	/* -EPIPE: it ended faster than its answer came, which is what was asked for. */
 	if (code == -ETIMEDOUT || (code == 0 && vm_wait_gone(&vm, KILL_WAIT_MS) < 0))

@@ -12,7 +12,7 @@
 #include "config/vm_config.h"
 #include "rpc/rpc.h"
 
-enum { VM_CALL_TIMEOUT_MS = 5000, VM_LIST_MAX = 4096 };
+enum { VM_CALL_TIMEOUT_MS = 3000, VM_LIST_MAX = 4096 };
 
 struct vm {
 	char name[VM_NAME_BYTES];
