@@ -18,16 +18,16 @@
  * reporting queue is 3, or 2 without statistics. We never offer free page hinting, so all three
  * numbers can mean reporting, and no driver is disappointed.
  *
- * Limits. A list has at most LIST_MAX_PAGES pages, a turn about TURN_WORK units of work: with
- * 4 KiB frames, the slow case, 20 ms.
- * Not done: free page hinting (migration), page poisoning.
- * Sources: virtio 1.2 §5.5 "Traditional Memory Balloon Device"; Linux include/uapi/linux/
- * virtio_balloon.h for tags of 6.12.
+ * Limits. A list has at most LIST_MAX_PAGES pages, a turn about TURN_WORK units of work: 30 ms in
+ * the slowest case, 4 KiB frames one by one. Not done: free page hinting (migration), page
+ * poisoning. Sources: virtio 1.2 §5.5 "Traditional Memory Balloon Device"; Linux
+ * include/uapi/linux/ virtio_balloon.h for tags of 6.12.
  */
 #include "balloon/balloon.h"
 
 #include <endian.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +36,8 @@
 #include "balloon/report.h"
 #include "balloon/stats.h"
 #include "base/clock.h"
+#include "base/log.h"
+#include "base/ratelimit.h"
 #include "base/units.h"
 #include "memory/discard.h"
 
@@ -52,7 +54,7 @@ enum {
 	PFN_BYTES = 4,
 	PIECE_PAGES = 256, /* read from the guest at a time */
 	LIST_MAX_PAGES = 32768,
-	TURN_WORK = 8192, /* units: a piece read, or a frame given back; 1 to 2.5 us each */
+	TURN_WORK = 4096, /* units: a piece read, or a frame given back; 1 to 7 us each */
 };
 
 struct balloon_config_space {
@@ -69,6 +71,7 @@ struct balloon {
 	uint64_t done_bytes[QUEUE_COUNT]; /* of the request next in the ring (B2) */
 	int64_t work_left;		  /* in this turn */
 	uint64_t report_failures;
+	struct ratelimit log_limit;
 	bool stats_held;
 	struct virtq_chain stats_chain; /* valid while stats_held */
 	struct balloon_counters counters;
@@ -180,8 +183,19 @@ static bool serve_list(struct balloon *b, unsigned index, const struct virtq_cha
 	return result == 0;
 }
 
+/* Nonsense from the guest is counted, and shown to whoever debugs it. */
+static void log_ignored(struct balloon *b, uint64_t ignored_before)
+{
+	uint64_t ignored = b->inflate.counters.ignored_pages - ignored_before;
+
+	if (ignored && ratelimit_pass(&b->log_limit, clock_now_ns()))
+		log_debug("balloon", "ignored %" PRIu64 " pages: not RAM, twice, or never inflated",
+			  ignored);
+}
+
 static void handle_lists(struct balloon *b, unsigned index)
 {
+	uint64_t ignored_before = b->inflate.counters.ignored_pages;
 	struct virtq_chain chain;
 
 	while (b->work_left > 0 && virtio_next_chain(&b->vdev, index, &chain)) {
@@ -194,6 +208,7 @@ static void handle_lists(struct balloon *b, unsigned index)
 		b->done_bytes[index] = 0;
 	}
 	inflate_retry(&b->inflate);
+	log_ignored(b, ignored_before);
 }
 
 /* ---- Free page reporting ---- */
@@ -426,6 +441,7 @@ int balloon_create(const struct balloon_config *config, struct balloon **ret_bal
 		return result;
 	}
 	b->config = *config;
+	b->log_limit = (struct ratelimit)RATELIMIT_GUEST_LOG;
 	virtio_init(&b->vdev, &balloon_ops, config->ram, config->features);
 	publish(b, false);
 	*ret_balloon = b;

@@ -3,7 +3,9 @@
  *
  * asked:    what the host wants the guest to hand over (num_pages).
  * taken:    what the guest has handed over, counted by us page by page, never by `actual`.
- * returned: bytes of whole frames that are ballooned and hold nothing on the host.
+ * returned: bytes of whole frames that are ballooned and were given back to the host. A guest that
+ *           touches one without deflating it has it again, as zeros, and is not noticed here:
+ *           ram_resident_bytes() always knows what the host really gives.
  * They are three numbers, everywhere.
  *
  * Threads: the I/O thread owns a balloon. balloon_read_counters() may be called from any thread.
@@ -61,7 +63,9 @@ struct balloon_counters {
 	uint64_t asked_bytes;
 	uint64_t taken_bytes;
 	uint64_t returned_bytes;
-	uint64_t reported_total_bytes; /* free page reporting: bytes given back since start */
+	/* Free page reporting: bytes of whole frames given back since start, whether or not there
+	 * was host memory behind them. */
+	uint64_t reported_total_bytes;
 	uint64_t inflated_total_pages, deflated_total_pages;
 	uint64_t ignored_pages;	     /* PFNs outside RAM, doubled, or never inflated (verdict I) */
 	uint64_t guest_actual_pages; /* what the guest wrote into `actual`: a claim */

@@ -45,12 +45,10 @@ enum { LCR_DLAB = 0x80 };
 enum { MCR_DTR = 1, MCR_RTS = 2, MCR_OUT1 = 4, MCR_OUT2 = 8, MCR_LOOP = 0x10, MCR_ALL = 0x1f };
 enum { LSR_READY = 1, LSR_OVERRUN = 2, LSR_THR_EMPTY = 0x20, LSR_TX_EMPTY = 0x40 };
 enum {
-	MSR_DELTA_RI = 0x04, /* trailing edge only */
 	MSR_CTS = 0x10,
 	MSR_DSR = 0x20,
 	MSR_RI = 0x40,
 	MSR_DCD = 0x80,
-	MSR_LINES = 0xf0,
 	MSR_DELTA_SHIFT = 4,
 	MSR_CONNECTED = MSR_CTS | MSR_DSR | MSR_DCD,
 };
@@ -134,7 +132,7 @@ static void update_modem_lines(struct serial *serial)
 				  ((mcr & MCR_OUT1) ? MSR_RI : 0) |
 				  ((mcr & MCR_OUT2) ? MSR_DCD : 0));
 	changed = serial->modem_lines ^ lines;
-	if (lines & MSR_RI)
+	if (lines & MSR_RI) /* only its trailing edge counts */
 		changed &= (uint8_t)~MSR_RI;
 	serial->modem_deltas |= (uint8_t)(changed >> MSR_DELTA_SHIFT);
 	serial->modem_lines = lines;

@@ -7,9 +7,16 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include <assert.h>
+
 #include "base/fd.h"
+#include "boot/boot.h"
 #include "device/acpi_ged.h"
 #include "device/board.h"
+
+/* The tables that boot writes and the registers here mean the same. */
+static_assert((int)GED_EVENT_POWER_BUTTON == BOARD_GED_POWER_BUTTON, "bit of the power button");
+static_assert((int)ACPI_SLEEP_TYPE_S5 == BOARD_SLEEP_TYPE_S5, "sleep type of soft-off");
 
 enum { SLP_EN = 0x20, WAK_STS = 0x80 };
 

@@ -173,6 +173,22 @@ static void neighbouring_frames_leave_with_one_call(void **state)
 	assert_int_equal(rig->discarded[1].count, 4);
 }
 
+static void blocks_in_descending_order_leave_with_one_call_but_not_across_a_gap(void **state)
+{
+	struct rig *rig = *state;
+	static const uint32_t frames[] = { 7, 6, 5, 3, 2 };
+	uint32_t pfns[ARRAY_LEN(frames) * FRAME_PAGES];
+
+	for (uint32_t i = 0; i < ARRAY_LEN(pfns); i++)
+		pfns[i] = frames[i / FRAME_PAGES] * FRAME_PAGES + i % FRAME_PAGES;
+	take(rig, pfns, ARRAY_LEN(pfns));
+	assert_int_equal(rig->calls, 2);
+	assert_int_equal(rig->discarded[0].first, 5);
+	assert_int_equal(rig->discarded[0].count, 3);
+	assert_int_equal(rig->discarded[1].first, 2);
+	assert_int_equal(rig->discarded[1].count, 2);
+}
+
 /* BL01 */
 static void pages_outside_ram_are_ignored_and_counted(void **state)
 {
@@ -301,6 +317,23 @@ static void a_refused_frame_that_is_released_is_not_tried_again(void **state)
 	assert_int_equal(rig->inflate.counters.returned_frames, 1);
 }
 
+static void retries_find_refused_frames_anywhere_in_a_large_guest(void **state)
+{
+	struct rig *rig = malloc(sizeof(*rig));
+
+	(void)state;
+	rig_init(rig, 16 * GIB_BYTES, HUGE_FRAME_BYTES);
+	rig->refuse = EIO;
+	take_series(rig, 8000 * FRAME_PAGES, 1, FRAME_PAGES, 256);
+	take_series(rig, 1 * FRAME_PAGES, 1, FRAME_PAGES, 256);
+	rig->refuse = 0;
+	for (unsigned i = 0; i < 3; i++) /* a little at a time */
+		inflate_retry(&rig->inflate);
+	assert_int_equal(rig->inflate.counters.returned_frames, 2);
+	inflate_fini(&rig->inflate);
+	free(rig);
+}
+
 /* virtio 1.2 §5.5.6.2: without MUST_TELL_HOST the driver may write to a page again before it says
  * so, and what it wrote must stay. */
 static void without_must_tell_host_only_one_whole_request_lets_a_frame_go(void **state)
@@ -328,6 +361,27 @@ static void without_must_tell_host_only_one_whole_request_lets_a_frame_go(void *
 	inflate_take(&rig->inflate, pfns + 256, 256);
 	inflate_end(&rig->inflate);
 	assert_int_equal(rig->inflate.counters.returned_frames, 1);
+}
+
+static void without_must_tell_host_a_page_sent_twice_does_not_stand_for_an_older_one(void **state)
+{
+	struct rig *rig = *state;
+	uint32_t pfns[FRAME_PAGES];
+
+	for (uint32_t i = 0; i < FRAME_PAGES; i++)
+		pfns[i] = i;
+	inflate_begin(&rig->inflate, false, false);
+	inflate_take(&rig->inflate, pfns, 1); /* may be in use again by now */
+	inflate_end(&rig->inflate);
+	inflate_begin(&rig->inflate, false, false);
+	inflate_take(&rig->inflate, pfns + 1, FRAME_PAGES - 1);
+	inflate_end(&rig->inflate);
+	inflate_release(&rig->inflate, pfns + 511, 1);
+	inflate_begin(&rig->inflate, false, true);
+	inflate_take(&rig->inflate, pfns + 511, 1);
+	inflate_end(&rig->inflate);
+	assert_int_equal(rig->inflate.counters.taken_pages, 512);
+	assert_int_equal(rig->calls, 0);
 }
 
 static void small_frames_go_page_by_page(void **state)
@@ -474,6 +528,7 @@ int main(void)
 		TEST(stock_descending_kicks_of_256_complete_every_frame),
 		TEST(any_order_of_pages_completes_every_frame),
 		TEST(neighbouring_frames_leave_with_one_call),
+		TEST(blocks_in_descending_order_leave_with_one_call_but_not_across_a_gap),
 		TEST(pages_outside_ram_are_ignored_and_counted),
 		TEST_HOLE(a_run_across_the_hole_counts_only_what_is_ram),
 		TEST(the_last_and_the_first_page_number_are_no_neighbours),
@@ -483,6 +538,8 @@ int main(void)
 		TEST(one_page_released_takes_the_frame_back_and_returns_it_again),
 		TEST(a_frame_the_host_refused_is_not_returned_and_is_tried_again),
 		TEST(a_refused_frame_that_is_released_is_not_tried_again),
+		cmocka_unit_test(retries_find_refused_frames_anywhere_in_a_large_guest),
+		TEST(without_must_tell_host_a_page_sent_twice_does_not_stand_for_an_older_one),
 		TEST(without_must_tell_host_only_one_whole_request_lets_a_frame_go),
 		TEST_SMALL(small_frames_go_page_by_page),
 		TEST(forgetting_brings_everything_to_zero_and_starts_clean),
