@@ -128,6 +128,9 @@ static bool request_fails(unsigned long request)
 
 static int fake_ioctl(int fd, unsigned long request, unsigned long arg)
 {
+	/* As the kernel does: what the number means depends on the request. */
+	void *pointer = (void *)arg; /* NOLINT(performance-no-int-to-ptr) */
+
 	if (request_fails(request))
 		return fail_with(fake_kvm.failing_errno);
 	switch (request) {
@@ -136,8 +139,8 @@ static int fake_ioctl(int fd, unsigned long request, unsigned long arg)
 	case KVM_GET_VCPU_MMAP_SIZE: return fake_kvm.run_bytes;
 	case KVM_CREATE_VM: return open_fd(FD_VM);
 	case KVM_CREATE_VCPU: return open_fd(FD_VCPU + (int)arg);
-	case KVM_GET_SUPPORTED_CPUID: ((struct kvm_cpuid2 *)arg)->nent = 0; return 0;
-	case KVM_SET_MSRS: return (int)((struct kvm_msrs *)arg)->nmsrs;
+	case KVM_GET_SUPPORTED_CPUID: ((struct kvm_cpuid2 *)pointer)->nent = 0; return 0;
+	case KVM_SET_MSRS: return (int)((struct kvm_msrs *)pointer)->nmsrs;
 	case KVM_RUN: return run_vcpu(fd - FD_VCPU);
 	default: return 0;
 	}

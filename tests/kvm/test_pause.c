@@ -43,7 +43,9 @@ static unsigned stress_rounds(void)
 {
 	const char *text = getenv("NEAP_STRESS_ROUNDS");
 
-	return text ? (unsigned)strtoul(text, NULL, 10) : DEFAULT_ROUNDS;
+	unsigned rounds = text ? (unsigned)strtoul(text, NULL, 10) : DEFAULT_ROUNDS;
+
+	return rounds > 0 ? rounds : DEFAULT_ROUNDS;
 }
 
 static unsigned seed(void)
