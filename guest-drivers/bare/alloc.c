@@ -27,13 +27,26 @@ static uint64_t owner_mask(const struct alloc_block *block, unsigned word, enum 
 	return (owner & 1 ? low : ~low) & (owner & 2 ? high : ~high);
 }
 
-static void set_owner(struct alloc_block *block, unsigned index, enum alloc_owner owner)
+/* Bits [first, first + count) of a word; count is 1 to 64. */
+static uint64_t bits(unsigned first, unsigned count)
 {
-	uint64_t bit = UINT64_C(1) << index % 64;
-	unsigned word = index / 64;
+	return (~UINT64_C(0) >> (64 - count)) << first;
+}
 
-	block->low[word] = owner & 1 ? block->low[word] | bit : block->low[word] & ~bit;
-	block->high[word] = owner & 2 ? block->high[word] | bit : block->high[word] & ~bit;
+static void set_owners(struct alloc_block *block, unsigned index, unsigned pages,
+		       enum alloc_owner owner)
+{
+	while (pages) {
+		unsigned word = index / 64, first = index % 64;
+		unsigned count = pages < 64 - first ? pages : 64 - first;
+		uint64_t mask = bits(first, count);
+
+		block->low[word] = owner & 1 ? block->low[word] | mask : block->low[word] & ~mask;
+		block->high[word] =
+			owner & 2 ? block->high[word] | mask : block->high[word] & ~mask;
+		index += count;
+		pages -= count;
+	}
 }
 
 enum alloc_owner alloc_owner_of(const struct alloc *alloc, uint64_t address)
@@ -86,8 +99,7 @@ static void add_block(struct alloc *alloc, uint64_t number)
 {
 	struct alloc_block *block = &alloc->blocks[number];
 
-	for (unsigned word = 0; word < ALLOC_BLOCK_WORDS; word++)
-		block->low[word] = block->high[word] = 0;
+	set_owners(block, 0, ALLOC_BLOCK_PAGES, ALLOC_FREE);
 	block->free_pages = ALLOC_BLOCK_PAGES;
 	alloc->pages[ALLOC_FREE] += ALLOC_BLOCK_PAGES;
 	widen(alloc, number);
@@ -99,7 +111,7 @@ static void add_page(struct alloc *alloc, uint64_t address)
 
 	if (alloc_owner_of(alloc, address) == ALLOC_FREE)
 		return;
-	set_owner(block, page_index(address), ALLOC_FREE);
+	set_owners(block, page_index(address), 1, ALLOC_FREE);
 	block->free_pages++;
 	alloc->pages[ALLOC_FREE]++;
 	widen(alloc, address >> ALLOC_BLOCK_SHIFT);
@@ -131,7 +143,7 @@ void alloc_reserve(struct alloc *alloc, uint64_t start, uint64_t end)
 		if (start >> ALLOC_BLOCK_SHIFT >= alloc->block_count ||
 		    alloc_owner_of(alloc, start) != ALLOC_FREE)
 			continue;
-		set_owner(alloc_block_of(alloc, start), page_index(start), ALLOC_SYSTEM);
+		set_owners(alloc_block_of(alloc, start), page_index(start), 1, ALLOC_SYSTEM);
 		alloc_block_of(alloc, start)->free_pages--;
 		alloc->pages[ALLOC_FREE]--;
 		alloc->pages[ALLOC_SYSTEM]++;
@@ -149,8 +161,7 @@ static void take(struct alloc *alloc, uint64_t address, unsigned pages, enum all
 		block->work_pages = (uint16_t)(block->work_pages + pages);
 		owner = ALLOC_SYSTEM;
 	}
-	for (unsigned i = 0; i < pages; i++)
-		set_owner(block, page_index(address) + i, owner);
+	set_owners(block, page_index(address), pages, owner);
 	block->free_pages = (uint16_t)(block->free_pages - pages);
 	block->reported = false;
 	alloc->pages[ALLOC_FREE] -= pages;
@@ -280,8 +291,7 @@ void alloc_publish(struct alloc *alloc, uint64_t address, unsigned pages)
 {
 	struct alloc_block *block = alloc_block_of(alloc, address);
 
-	for (unsigned i = 0; i < pages; i++)
-		set_owner(block, page_index(address) + i, ALLOC_WORK);
+	set_owners(block, page_index(address), pages, ALLOC_WORK);
 	alloc->pages[ALLOC_SYSTEM] -= pages;
 	alloc->pages[ALLOC_WORK] += pages;
 }
@@ -291,8 +301,7 @@ void alloc_give(struct alloc *alloc, uint64_t address, unsigned pages, uint64_t 
 	struct alloc_block *block = alloc_block_of(alloc, address);
 	enum alloc_owner owner = alloc_owner_of(alloc, address);
 
-	for (unsigned i = 0; i < pages; i++)
-		set_owner(block, page_index(address) + i, ALLOC_FREE);
+	set_owners(block, page_index(address), pages, ALLOC_FREE);
 	if (owner == ALLOC_WORK)
 		block->work_pages = (uint16_t)(block->work_pages - pages);
 	block->free_pages = (uint16_t)(block->free_pages + pages);
@@ -338,6 +347,22 @@ bool alloc_find(const struct alloc *alloc, enum alloc_owner owner, uint64_t addr
 		number = number + 1 == alloc->block_count ? 0 : number + 1;
 	}
 	return false;
+}
+
+unsigned alloc_run(const struct alloc *alloc, uint64_t address)
+{
+	enum alloc_owner owner = alloc_owner_of(alloc, address);
+	const struct alloc_block *block = alloc_block_of(alloc, address);
+	unsigned start = page_index(address), index = start;
+
+	while (index < ALLOC_BLOCK_PAGES) {
+		uint64_t others = ~owner_mask(block, index / 64, owner) >> index % 64;
+
+		if (others)
+			return index - start + (unsigned)__builtin_ctzll(others);
+		index += 64 - index % 64;
+	}
+	return index - start;
 }
 
 uint64_t alloc_whole_blocks(const struct alloc *alloc)

@@ -72,6 +72,9 @@ void alloc_give(struct alloc *alloc, uint64_t address, unsigned pages, uint64_t 
 bool alloc_find(const struct alloc *alloc, enum alloc_owner owner, uint64_t address,
 		uint64_t *ret_address);
 
+/* How many pages from @address on, within its block, have the same owner. */
+unsigned alloc_run(const struct alloc *alloc, uint64_t address);
+
 /* Wholly free blocks. */
 uint64_t alloc_whole_blocks(const struct alloc *alloc);
 

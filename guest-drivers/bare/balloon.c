@@ -219,36 +219,49 @@ static void start_inflate(uint64_t pages)
 	tell_actual();
 }
 
+/* A list ends with its block, so that whole blocks stay whole lists. */
+static bool list_is_full(unsigned len, uint64_t next_address)
+{
+	return len == ALLOC_BLOCK_PAGES || next_address % ALLOC_BLOCK_BYTES == 0;
+}
+
 static void start_deflate(uint64_t pages)
 {
-	uint64_t address = 0, found, left = pages;
-	unsigned count = 0, len = 0;
+	uint64_t next = 0, found;
+	unsigned count = 0, len = 0, run;
 
-	while (left && count < BATCH_LISTS && count < balloon.deflate.entries &&
-	       memory_find(ALLOC_BALLOON, address, &found) && found >= address) {
-		lists[count][len++] = (uint32_t)(found >> ALLOC_PAGE_SHIFT);
-		list_len[count] = len;
-		address = found + ALLOC_PAGE_BYTES;
-		left--;
-		/* A list ends with its block, so that whole blocks stay whole lists. */
-		if (len == ALLOC_BLOCK_PAGES || address % ALLOC_BLOCK_BYTES == 0 || !left) {
-			count++;
+	while (pages && count < BATCH_LISTS && count < balloon.deflate.entries &&
+	       (run = memory_find_run(ALLOC_BALLOON, next, pages, &found))) {
+		if (len && next >> ALLOC_BLOCK_SHIFT != found >> ALLOC_BLOCK_SHIFT) {
+			list_len[count++] = len;
+			len = 0;
+			continue; /* this run again, in a new list */
+		}
+		for (unsigned i = 0; i < run; i++)
+			lists[count][len++] = (uint32_t)(found >> ALLOC_PAGE_SHIFT) + i;
+		next = found + run * ALLOC_PAGE_BYTES;
+		pages -= run;
+		if (list_is_full(len, next)) {
+			list_len[count++] = len;
 			len = 0;
 		}
 	}
 	if (len)
-		count++;
+		list_len[count++] = len;
 	if (count)
 		send_lists(BATCH_DEFLATE, count);
 }
 
-static void give_back_lists(unsigned count)
+/* Frees the pages of a list, those that follow each other at once; all are in one block. */
+static void give_back_list(const uint32_t *list, unsigned len)
 {
-	for (unsigned i = 0; i < count; i++) {
-		for (unsigned j = 0; j < list_len[i]; j++)
-			memory_give((uint64_t)lists[i][j] << ALLOC_PAGE_SHIFT, 1);
-		balloon.state.given_pages -= list_len[i];
+	for (unsigned i = 0, run; i < len; i += run) {
+		run = 1;
+		while (i + run < len && list[i + run] == list[i] + run)
+			run++;
+		memory_give((uint64_t)list[i] << ALLOC_PAGE_SHIFT, run);
 	}
+	balloon.state.given_pages -= len;
 }
 
 /* False: some list of the batch is still with the device. */
@@ -262,8 +275,8 @@ static bool finish_batch(void)
 	if (balloon.lists_back < balloon.lists_out)
 		return false;
 	balloon.lists_back = 0;
-	if (balloon.batch == BATCH_DEFLATE)
-		give_back_lists(balloon.lists_out);
+	for (unsigned i = 0; balloon.batch == BATCH_DEFLATE && i < balloon.lists_out; i++)
+		give_back_list(lists[i], list_len[i]);
 	balloon.batch = BATCH_NONE;
 	return true;
 }

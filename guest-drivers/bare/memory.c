@@ -237,6 +237,21 @@ bool memory_find(enum alloc_owner owner, uint64_t address, uint64_t *ret_address
 	return found;
 }
 
+unsigned memory_find_run(enum alloc_owner owner, uint64_t address, uint64_t max,
+			 uint64_t *ret_address)
+{
+	unsigned pages = 0;
+	uint64_t found;
+
+	spin_lock(&lock);
+	if (alloc_find(&alloc, owner, address, &found) && found >= address) {
+		pages = alloc_run(&alloc, found);
+		*ret_address = found;
+	}
+	spin_unlock(&lock);
+	return pages < max ? pages : (unsigned)max;
+}
+
 struct memory_counts memory_count(void)
 {
 	struct memory_counts counts = { .total_pages = total_pages };

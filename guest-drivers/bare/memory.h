@@ -42,6 +42,11 @@ bool memory_shrink_work(bool whole, unsigned *ret_pages);
 /* Any page of @owner, at or after @address, wrapping around. */
 bool memory_find(enum alloc_owner owner, uint64_t address, uint64_t *ret_address);
 
+/* The next pages of @owner at or after @address that lie together in one block, as many as there
+ * are up to @max; 0: none up to the end of RAM. */
+unsigned memory_find_run(enum alloc_owner owner, uint64_t address, uint64_t max,
+			 uint64_t *ret_address);
+
 struct memory_counts {
 	uint64_t pages[ALLOC_OWNERS];
 	uint64_t total_pages; /* RAM by the memory map */

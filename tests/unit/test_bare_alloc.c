@@ -141,6 +141,18 @@ static void find_wraps_around_once(void **state)
 	assert_true(alloc_find(&alloc, ALLOC_BALLOON, RAM_END + 5, &found));
 }
 
+static void a_run_ends_with_the_owner_or_the_block(void **state)
+{
+	(void)state;
+	assert_int_equal(alloc_run(&alloc, RAM_START), ALLOC_BLOCK_PAGES);
+	alloc_take_at(&alloc, RAM_START + 3 * ALLOC_PAGE_BYTES, 130, ALLOC_BALLOON);
+	assert_int_equal(alloc_run(&alloc, RAM_START), 3);
+	assert_int_equal(alloc_run(&alloc, RAM_START + 3 * ALLOC_PAGE_BYTES), 130);
+	assert_int_equal(alloc_run(&alloc, RAM_START + 100 * ALLOC_PAGE_BYTES), 33);
+	assert_int_equal(alloc_run(&alloc, RAM_START + 133 * ALLOC_PAGE_BYTES),
+			 ALLOC_BLOCK_PAGES - 133);
+}
+
 static uint64_t seed_of_run(void)
 {
 	const char *text = getenv("NEAP_SEED");
@@ -209,6 +221,7 @@ int main(void)
 		TEST(a_given_page_is_found_again_and_changes_the_generation),
 		TEST(taking_makes_a_reported_block_unreported),
 		TEST(find_wraps_around_once),
+		TEST(a_run_ends_with_the_owner_or_the_block),
 		TEST(any_mixture_keeps_the_counts),
 	};
 
