@@ -134,7 +134,7 @@ void out_table_print(struct out_table *table, FILE *stream, const char *indent)
 		for (unsigned column = 0; column < table->column_count; column++)
 			print_cell(table, stream, column, header_text(table, column), OUT_BOLD);
 	}
-	for (size_t i = 0; i < table->cell_count; i++) {
+	for (size_t i = 0; i < table->cell_count && table->column_count > 0; i++) {
 		unsigned column = (unsigned)(i % table->column_count);
 
 		if (column == 0)

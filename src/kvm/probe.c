@@ -60,8 +60,8 @@ enum {
 	LOOPS_GROWTH = 4,
 	REPEATS = 3,
 	INSTRUCTIONS_PER_LOOP = 2,
-	ENOUGH_NS = 1000000,
-	TOTAL_NS = 50000000, /* no further repeat after this */
+	ENOUGH_NS = NS_PER_MS,
+	TOTAL_NS = 50 * NS_PER_MS, /* no further repeat after this */
 };
 
 /* dec ecx; jnz back; hlt */

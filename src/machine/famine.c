@@ -31,10 +31,11 @@ static void on_famine_changed(void *arg)
 	famine->told = waiting;
 	if (waiting) {
 		(void)memory_view_pool(machine, &pool);
-		events_publish(machine, "memory.famine",
-			       json_pack("{s:I, s:I}", "guest_address",
-					 (json_int_t)atomic_load(&famine->address), "free_bytes",
-					 (json_int_t)(pool.free_frames * pool.frame_bytes)));
+		events_publish(
+			machine, "memory.famine",
+			json_pack("{s:I, s:I}", "guest_address",
+				  (json_int_t)atomic_load(&famine->address), "free_bytes",
+				  (json_int_t)pool.free_frames * (json_int_t)pool.frame_bytes));
 	} else {
 		events_publish(machine, "memory.relief",
 			       json_pack("{s:I}", "waited_ns",

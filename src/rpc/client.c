@@ -245,7 +245,7 @@ static int await_answer(struct rpc_client *client, uint64_t deadline_ns, json_t 
 			struct err *err)
 {
 	for (;;) {
-		json_t *message;
+		json_t *message = NULL;
 		const json_t *id;
 		int ret = next_message(client, deadline_ns, &message, err);
 
@@ -291,7 +291,7 @@ int rpc_client_next_event(struct rpc_client *client, int timeout_ms, json_t **re
 		return 0;
 	}
 	for (;;) {
-		json_t *message;
+		json_t *message = NULL;
 		int ret = next_message(client, deadline_ns, &message, err);
 
 		if (ret < 0)

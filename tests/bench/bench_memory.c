@@ -15,8 +15,6 @@
 
 enum { ROUNDS = 7, FRAMES_2M = 128, FRAMES_4K = 65536, POINTERS = 10000000, PLACES = 1024 };
 
-#define POOL_DIR "/mnt/pool"
-
 static uint64_t frame_bytes, frames;
 static const char *pool_dir, *frame_name;
 
@@ -151,15 +149,16 @@ static void bench_pointer(void)
 
 int main(int argc, char **argv)
 {
+	char mount_path[HUGEMOUNT_TEXT_BYTES];
+
 	frame_name = argc > 1 ? argv[1] : "4k";
 	frames = FRAMES_4K;
 	frame_bytes = GUEST_PAGE_BYTES;
 	if (strcmp(frame_name, "2m") == 0) {
 		frames = FRAMES_2M;
 		frame_bytes = HUGE_FRAME_BYTES;
-		pool_dir = POOL_DIR;
-		hugemount_enter();
-		hugemount_make(POOL_DIR, FRAMES_2M);
+		hugemount_make(FRAMES_2M, mount_path);
+		pool_dir = mount_path;
 	}
 	bench_open();
 	bench_reserve();

@@ -10,13 +10,13 @@
 enum { PAGE_WORDS = 512, LIST_BYTES = sizeof(uint32_t) * RIG_LIST_PAGES };
 
 uint64_t rig_frame_bytes;
+static char pool_dir[HUGEMOUNT_TEXT_BYTES];
 
 void rig_choose_frames(int argc, char **argv)
 {
 	if (argc == 2 && strcmp(argv[1], "2M") == 0) {
 		rig_frame_bytes = HUGE_FRAME_BYTES;
-		hugemount_enter();
-		hugemount_make(RIG_POOL_DIR, RIG_POOL_FRAMES);
+		hugemount_make(RIG_POOL_FRAMES, pool_dir);
 	} else {
 		rig_frame_bytes = GUEST_PAGE_BYTES;
 	}
@@ -32,7 +32,7 @@ static struct ram *open_ram(void)
 	bool huge = rig_frame_bytes == HUGE_FRAME_BYTES;
 	struct ram_config config = { .ram_bytes = RIG_RAM_BYTES,
 				     .frame_bytes = rig_frame_bytes,
-				     .hugetlbfs_dir = huge ? RIG_POOL_DIR : NULL };
+				     .hugetlbfs_dir = huge ? pool_dir : NULL };
 	struct err err = { 0 };
 	struct ram *ram = NULL;
 

@@ -432,7 +432,7 @@ static void a_list_nobody_can_back_waits_and_is_counted_once(void **state)
 				   { .addr = GPA(last * HUGE_FRAME_BYTES), .len_bytes = 4 } };
 
 	if (!on_huge_frames())
-		skip();
+		test_skip_case("4 KiB frames come from all of the host's memory: no famine");
 	for (uint32_t i = 0; i < 300; i++)
 		pfns[i] = DATA_PFN + i;
 	take_all_of_the_pool(rig);

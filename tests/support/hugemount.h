@@ -3,48 +3,53 @@
  * own.
  *
  * min_size makes the kernel promise us the pages when it mounts, so that others on this host cannot
- * take them; size is the limit that makes famine come when the test wants it. The mount lives in a
- * mount namespace of this process alone, and goes with it.
+ * take them; size is the limit that makes famine come when the test wants it. The mount is attached
+ * nowhere: only this process can reach it, through a descriptor, and it goes with the process.
+ * Source: fsopen(2), fsmount(2) (Linux 5.2).
  */
 #ifndef NEAP_TESTS_SUPPORT_HUGEMOUNT_H
 #define NEAP_TESTS_SUPPORT_HUGEMOUNT_H
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "testing.h"
 
 enum { HUGEMOUNT_TEXT_BYTES = 160 };
 
-/* Once per process, before hugemount_make(). Ends the program as skipped without the rights. */
-TESTING_INLINE void hugemount_enter(void)
+TESTING_INLINE int hugemount_open(unsigned frames)
 {
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		test_skip_program("no right to make a mount namespace (run as root)");
-	if (mount("neap-test", "/mnt", "tmpfs", 0, NULL) < 0)
-		test_skip_program("no right to mount (run as root)");
+	char size[32];
+	int context = fsopen("hugetlbfs", FSOPEN_CLOEXEC), mount = -1;
+
+	if (context < 0)
+		return -1;
+	(void)snprintf(size, sizeof(size), "%uM", 2 * frames);
+	if (fsconfig(context, FSCONFIG_SET_STRING, "pagesize", "2M", 0) == 0 &&
+	    fsconfig(context, FSCONFIG_SET_STRING, "size", size, 0) == 0 &&
+	    fsconfig(context, FSCONFIG_SET_STRING, "min_size", size, 0) == 0 &&
+	    fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+		mount = fsmount(context, FSMOUNT_CLOEXEC, 0);
+	(void)close(context);
+	return mount;
 }
 
-/* A mount of @frames pages at @dir (a fresh path below /mnt). Skips when they cannot be had. */
-TESTING_INLINE void hugemount_make(const char *dir, unsigned frames)
+/* The path of a mount of @frames pages, for this process; the caller keeps @path. Ends the program
+ * as skipped when the pages cannot be had. */
+TESTING_INLINE void hugemount_make(unsigned frames, char path[HUGEMOUNT_TEXT_BYTES])
 {
-	char text[HUGEMOUNT_TEXT_BYTES];
+	int mount = hugemount_open(frames);
 
-	snprintf(text, sizeof(text), "pagesize=2M,size=%uM,min_size=%uM", 2 * frames, 2 * frames);
-	if (mkdir(dir, S_IRWXU) == 0 && mount("neap-test", dir, "hugetlbfs", 0, text) == 0)
-		return;
-	snprintf(text, sizeof(text), "no %u free huge pages of 2 MiB (%s)", frames,
-		 strerror(errno));
-	test_skip_program(text);
-}
-
-TESTING_INLINE void hugemount_remove(const char *dir)
-{
-	assert_int_equal(umount(dir), 0);
+	if (mount < 0) {
+		(void)snprintf(path, HUGEMOUNT_TEXT_BYTES,
+			       "cannot mount %u free huge pages of 2 MiB: %s", frames,
+			       errno == EPERM ? "not root" : strerror(errno));
+		test_skip_program(path);
+	}
+	(void)snprintf(path, HUGEMOUNT_TEXT_BYTES, "/proc/self/fd/%d", mount);
 }
 
 #endif

@@ -64,4 +64,11 @@ TESTING_INLINE _Noreturn void test_skip_program(const char *reason)
 	exit(TEST_EXIT_SKIP);
 }
 
+/* Leave this cmocka case, saying why. */
+#define test_skip_case(reason)                            \
+	do {                                              \
+		print_message("skipped: %s\n", (reason)); \
+		skip();                                   \
+	} while (0)
+
 #endif

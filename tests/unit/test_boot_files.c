@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,7 +107,7 @@ static void test_LD01_a_huge_sparse_file_is_refused_at_once(void **state)
 
 struct rewriter {
 	const char *path;
-	volatile bool stop;
+	atomic_bool stop;
 };
 
 static void *rewrite(void *arg)

@@ -17,8 +17,6 @@
 
 enum { POOL_FRAMES = 16, RANDOM_STEPS = 4000, RACE_ROUNDS = 40000, RACE_FRAMES = 3 };
 
-#define POOL_DIR "/mnt/pool"
-
 #ifdef __SANITIZE_THREAD__ /* its shadow leaves no address space for two views of 1 TiB */
 #define LARGEST_BYTES	   (GIB_BYTES * 64)
 #define LARGEST_COST_BYTES (32 * MIB_BYTES)
@@ -28,6 +26,7 @@ enum { POOL_FRAMES = 16, RANDOM_STEPS = 4000, RACE_ROUNDS = 40000, RACE_FRAMES =
 #endif
 
 static uint64_t frame_bytes;
+static char mount_path[HUGEMOUNT_TEXT_BYTES];
 static const char *pool_dir; /* NULL for 4 KiB frames */
 
 static struct ram *open_ram(uint64_t ram_bytes)
@@ -462,15 +461,15 @@ static void empty_pool_is_enospc_and_ends_when_pages_return(void **state)
 	ram_close(ram);
 }
 
-static void assert_refused(const struct ram_config *config, const char *wanted)
+static void assert_refused(const struct ram_config *config, const char *wanted, const char *remedy)
 {
 	struct err err = { 0 };
 	struct ram *ram = NULL;
 
 	assert_int_equal(ram_open(config, &ram, &err), -ENOMEM);
 	assert_null(ram);
-	if (!strstr(err.text, wanted))
-		fail_msg("\"%s\" should say \"%s\"", err.text, wanted);
+	if (!strstr(err.text, wanted) || !strstr(err.text, remedy))
+		fail_msg("\"%s\" should say \"%s\" and \"%s\"", err.text, wanted, remedy);
 }
 
 static void too_few_pages_are_refused_with_the_command_that_helps(void **state)
@@ -482,13 +481,13 @@ static void too_few_pages_are_refused_with_the_command_that_helps(void **state)
 	struct ram *hog;
 
 	(void)state;
-	assert_refused(&config, "32 of 2 MiB needed, 16 free below the size= limit of /mnt/pool; "
-				"raise it with: sudo mount -o remount,size=64M /mnt/pool");
+	assert_refused(&config, "32 of 2 MiB needed, 16 free below the size= limit of",
+		       "raise it with: sudo mount -o remount,size=64M /");
 	hog = open_ram(POOL_FRAMES * frame_bytes);
 	assert_int_equal(ram_back(hog, GPA(0), POOL_FRAMES * frame_bytes), 0);
 	config.reserve = false; /* not one page left: also then, at once */
-	assert_refused(&config, "32 of 2 MiB needed, 0 free below the size= limit of /mnt/pool; "
-				"raise it with: sudo mount -o remount,size=96M /mnt/pool");
+	assert_refused(&config, "32 of 2 MiB needed, 0 free below the size= limit of",
+		       "raise it with: sudo mount -o remount,size=96M /");
 	ram_close(hog);
 }
 
@@ -515,9 +514,8 @@ static void choose_frames(const char *name)
 		return;
 	}
 	frame_bytes = HUGE_FRAME_BYTES;
-	pool_dir = POOL_DIR;
-	hugemount_enter();
-	hugemount_make(POOL_DIR, POOL_FRAMES);
+	hugemount_make(POOL_FRAMES, mount_path);
+	pool_dir = mount_path;
 }
 
 /* Without a mount the frames come from the host's pool, which others use too: either answer is
