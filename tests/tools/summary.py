@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """summary.py LOG... - "N passed, N failed, N skipped", after each failure and each skip by name.
 
-LOG is meson's testlog.json: one JSON object a line. A cmocka program counts by its cases, any
-other program as one. A skip is never silent: its reason is the program's line "... skipped: ...".
+LOG is meson's testlog.json: one JSON object a line. A cmocka program counts by its cases and the
+lab by its checks, any other program as one. A skip is never silent: its reason is the program's line "... skipped: ...".
 Exit status 1 when anything failed, or when a log is missing or empty.
 """
 import json
@@ -11,6 +11,7 @@ import re
 import sys
 
 CASE = re.compile(r"^\[ +(OK|FAILED|SKIPPED) +\] (\S+?):?$", re.M)
+CHECK = re.compile(r"^(ok|FAILED) +[\d.]+ s  ([^:]+): (.*)$", re.M)
 LISTED = re.compile(r"^\[ +(PASSED|FAILED|SKIPPED) +\] \d+ test", re.M)
 REASON = re.compile(r"^.*skipped: *(.+)$", re.M | re.I)
 GOOD = {"OK", "EXPECTEDFAIL"}
@@ -31,12 +32,12 @@ class Counts:
             self.skipped.append((name, reasons[-1] if reasons else "no reason given"))
             return
         failed_here = 0
-        for case, verdict in cases.items():
-            if verdict == "OK":
+        for case, (verdict, detail) in cases.items():
+            if verdict in ("OK", "ok"):
                 self.passed += 1
             elif verdict == "FAILED":
                 failed_here += 1
-                self.failed.append((f"{name}: {case}", ""))
+                self.failed.append((f"{name}: {case}", detail))
             else:
                 self.skipped.append((f"{name}: {case}", reasons[-1] if reasons else "no reason given"))
         if result in GOOD and not cases:
@@ -46,8 +47,10 @@ class Counts:
 
 
 def cases_of(output):
-    """cmocka's verdict per case. Its closing list repeats failures; a dict counts them once."""
-    return {name: verdict for verdict, name in CASE.findall(LISTED.sub("", output))}
+    """{name: (verdict, detail)}. cmocka's closing list repeats failures; a dict counts them once."""
+    cases = {name: (verdict, "") for verdict, name in CASE.findall(LISTED.sub("", output))}
+    cases.update({name: (verdict, detail) for verdict, name, detail in CHECK.findall(output)})
+    return cases
 
 
 def status_of(entry):
@@ -57,14 +60,13 @@ def status_of(entry):
 def main(paths):
     counts = Counts()
     for path in paths:
-        path, _, name = path.partition(":")
         try:
             lines = [line for line in open(path, encoding="utf-8", errors="replace") if line.strip()]
         except OSError as error:
-            lines = []
-            counts.failed.append((name or path, str(error)))
+            counts.failed.append((path, str(error)))
+            continue
         if not lines:
-            counts.failed.append((name or path, "no test reported anything"))
+            counts.failed.append((path, "no test reported anything"))
         for line in lines:
             counts.add(json.loads(line))
     for name, reason in counts.skipped:

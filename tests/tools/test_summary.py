@@ -73,6 +73,13 @@ class Summary(unittest.TestCase):
     def test_a_skip_without_a_reason_is_shown_as_such(self):
         self.assertIn("skipped: kvm: no reason given", summarize(entry("kvm", "SKIP"))[1])
 
+    def test_the_lab_counts_by_its_checks(self):
+        status, lines = summarize(entry("lab", "FAIL", "ok      12.5 s  boot-ELF: up\n"
+                                        "FAILED 100.0 s  balloon: Failed: nothing came back\n", returncode=1))
+        self.assertEqual(status, 1)
+        self.assertEqual(lines, ["FAILED:  lab: balloon: Failed: nothing came back",
+                                 "1 passed, 1 failed, 0 skipped"])
+
     def test_an_empty_or_missing_log_is_a_failure(self):
         self.assertEqual(summarize()[0], 1)
         with contextlib.redirect_stdout(io.StringIO()):
