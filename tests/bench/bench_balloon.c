@@ -22,7 +22,6 @@
 enum { ROUNDS = 9, FRAMES = 64, FIRST_FRAME = 2, RING = 64, F = 512 };
 enum { INFLATE, DEFLATE };
 
-#define POOL_DIR   "/mnt/pool"
 #define DATA_BYTES (FRAMES * HUGE_FRAME_BYTES)
 #define DATA_PAGES (FRAMES * F)
 
@@ -30,6 +29,7 @@ static struct ram *ram;
 static struct balloon *balloon;
 static struct fake_guest guest;
 static gpa_t lists;
+static char pool_dir[HUGEMOUNT_TEXT_BYTES];
 
 static void must(bool ok, const char *what)
 {
@@ -155,12 +155,11 @@ static void start(void)
 {
 	struct ram_config config = { .ram_bytes = DATA_BYTES + FIRST_FRAME * HUGE_FRAME_BYTES,
 				     .frame_bytes = HUGE_FRAME_BYTES,
-				     .hugetlbfs_dir = POOL_DIR };
+				     .hugetlbfs_dir = pool_dir };
 	struct balloon_config balloon_config = { .features = UINT64_MAX };
 	struct err err = { 0 };
 
-	hugemount_enter();
-	hugemount_make(POOL_DIR, FRAMES + FIRST_FRAME);
+	hugemount_make(FRAMES + FIRST_FRAME, pool_dir);
 	must(ram_open(&config, &ram, &err) == 0, err.text);
 	balloon_config.ram = ram;
 	must(balloon_create(&balloon_config, &balloon, &err) == 0, err.text);
