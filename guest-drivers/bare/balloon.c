@@ -77,22 +77,33 @@ static uint32_t lists[BATCH_LISTS][ALLOC_BLOCK_PAGES] __attribute__((aligned(409
 static unsigned list_len[BATCH_LISTS];
 static struct statistic statistics[STAT_COUNT];
 
-static const char *const style_names[] = {
-#define BALLOON_STYLE(id, name, help) name,
+static const struct {
+	const char *name, *help;
+} styles[] = {
+#define BALLOON_STYLE(id, name, help) { name, help },
 	BALLOON_STYLES(BALLOON_STYLE)
 #undef BALLOON_STYLE
 };
-enum { STYLE_COUNT = sizeof(style_names) / sizeof(style_names[0]) };
+enum { STYLE_COUNT = sizeof(styles) / sizeof(styles[0]) };
+
+bool balloon_style_describe(unsigned nth, const char **ret_name, const char **ret_help)
+{
+	if (nth >= STYLE_COUNT)
+		return false;
+	*ret_name = styles[nth].name;
+	*ret_help = styles[nth].help;
+	return true;
+}
 
 const char *balloon_style_name(enum balloon_style style)
 {
-	return style_names[style];
+	return styles[style].name;
 }
 
 bool balloon_style_by_name(const char *name, enum balloon_style *ret_style)
 {
 	for (unsigned i = 0; i < STYLE_COUNT; i++) {
-		if (!text_equal(name, style_names[i]))
+		if (!text_equal(name, styles[i].name))
 			continue;
 		*ret_style = (enum balloon_style)i;
 		return true;
@@ -397,12 +408,12 @@ static void poll_reports(void)
 		balloon.report_at_ns = now_ns + balloon.report_delay_ns;
 }
 
-uint64_t balloon_report_now(void)
+bool balloon_report_now(uint64_t *ret_blocks)
 {
 	uint64_t before = balloon.state.reported_blocks;
 
 	if (!balloon.reporting.ready)
-		return 0;
+		return false;
 	do {
 		if (!balloon.reports_out && !send_reports(0))
 			break;
@@ -410,7 +421,8 @@ uint64_t balloon_report_now(void)
 		while (balloon.reports_out)
 			poll_reports();
 	} while (true);
-	return balloon.state.reported_blocks - before;
+	*ret_blocks = balloon.state.reported_blocks - before;
+	return true;
 }
 
 /* --- the driver --- */

@@ -39,6 +39,8 @@ void balloon_init(enum balloon_style style, uint64_t report_delay_ms);
 void balloon_set_style(enum balloon_style style);
 bool balloon_style_by_name(const char *name, enum balloon_style *ret_style);
 const char *balloon_style_name(enum balloon_style style);
+/* For a list of them: false: there is no @nth. */
+bool balloon_style_describe(unsigned nth, const char **ret_name, const char **ret_help);
 
 /* One step of everything that is due; cheap if nothing is. */
 void balloon_poll(void);
@@ -50,8 +52,8 @@ bool balloon_is_busy(void);
 /* When balloon_poll() is due at the latest; 0: whenever an interrupt comes. */
 uint64_t balloon_deadline_ns(void);
 
-/* Reports every free block at once and waits for it; returns how many were reported. */
-uint64_t balloon_report_now(void);
+/* Reports every free block at once and waits for it. False: the device does not offer that. */
+bool balloon_report_now(uint64_t *ret_blocks);
 
 /* Out of memory: asks the driver to take @pages back. False: DEFLATE_ON_OOM was not agreed on, or
  * there is nothing to take back. Any processor. */

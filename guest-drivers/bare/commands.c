@@ -91,7 +91,13 @@ static void command_fill(struct call *call)
 
 	if (!want_bytes(call, &bytes) || !may_have_number(call, &seed))
 		return;
-	uint64_t filled = work_fill(bytes, (uint32_t)seed);
+	const char *where = text_next_word(&call->rest);
+
+	if (where && !text_equal(where, "top")) {
+		fail(call, "fills from the bottom or from the 'top', not '%s'", where);
+		return;
+	}
+	uint64_t filled = work_fill(bytes, (uint32_t)seed, where ? ALLOC_HIGHEST : ALLOC_LOWEST);
 
 	answer(call, "bytes=%lu seed=%u", filled, (uint32_t)seed);
 	if (filled < (bytes & ~(ALLOC_PAGE_BYTES - 1)))
@@ -170,7 +176,7 @@ static void command_ramp(struct call *call)
 	}
 	while (filled < bytes) {
 		uint64_t part = step < bytes - filled ? step : bytes - filled;
-		uint64_t got = work_fill(part, 1);
+		uint64_t got = work_fill(part, 1, ALLOC_LOWEST);
 
 		filled += got;
 		if (got < (part & ~(ALLOC_PAGE_BYTES - 1))) {
@@ -204,9 +210,12 @@ static void command_spin(struct call *call)
 
 static void command_report(struct call *call)
 {
-	uint64_t blocks = balloon_report_now();
+	uint64_t blocks;
 
-	answer(call, "blocks=%lu bytes=%lu", blocks, blocks << ALLOC_BLOCK_SHIFT);
+	if (!balloon_report_now(&blocks))
+		fail(call, "the balloon has no free page reporting");
+	else
+		answer(call, "blocks=%lu bytes=%lu", blocks, blocks << ALLOC_BLOCK_SHIFT);
 }
 
 static void command_balloon(struct call *call)
@@ -378,8 +387,12 @@ enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
 static void command_help(struct call *call)
 {
+	const char *name, *help;
+
 	for (unsigned i = 0; i < COMMAND_COUNT; i++)
 		say("help %s %s: %s", commands[i].name, commands[i].arguments, commands[i].help);
+	for (unsigned i = 0; balloon_style_describe(i, &name, &help); i++)
+		say("help balloon %s: %s", name, help);
 	answer(call, "commands=%u", COMMAND_COUNT);
 }
 

@@ -22,18 +22,18 @@ void work_poll(void)
 }
 
 /* One block, or a page when @pages is less or no block is left. 0: out of memory. */
-static unsigned take(uint64_t pages, uint32_t seed, uint64_t *ret_address)
+static unsigned take(uint64_t pages, uint32_t seed, enum alloc_order order, uint64_t *ret_address)
 {
-	if (pages >= ALLOC_BLOCK_PAGES &&
-	    memory_take_block(ALLOC_WORK, ALLOC_LOWEST, seed, ret_address))
+	if (pages >= ALLOC_BLOCK_PAGES && memory_take_block(ALLOC_WORK, order, seed, ret_address))
 		return ALLOC_BLOCK_PAGES;
-	return memory_take_page(ALLOC_WORK, ALLOC_LOWEST, seed, ret_address);
+	return memory_take_page(ALLOC_WORK, order, seed, ret_address);
 }
 
 /* As take(), with the balloon's pages if the host agreed to that. */
-static unsigned take_or_borrow(uint64_t pages, uint32_t seed, uint64_t *ret_address)
+static unsigned take_or_borrow(uint64_t pages, uint32_t seed, enum alloc_order order,
+			       uint64_t *ret_address)
 {
-	unsigned taken = take(pages, seed, ret_address);
+	unsigned taken = take(pages, seed, order, ret_address);
 
 	if (taken || !balloon_borrow(BORROW_PAGES))
 		return taken;
@@ -41,17 +41,17 @@ static unsigned take_or_borrow(uint64_t pages, uint32_t seed, uint64_t *ret_addr
 
 	if (cpu_this()->number)
 		machine_wake(0);
-	while (!(taken = take(pages, seed, ret_address)) && cpu_now_ns() < deadline_ns)
+	while (!(taken = take(pages, seed, order, ret_address)) && cpu_now_ns() < deadline_ns)
 		work_poll();
 	return taken;
 }
 
-uint64_t work_fill(uint64_t bytes, uint32_t seed)
+uint64_t work_fill(uint64_t bytes, uint32_t seed, enum alloc_order order)
 {
 	uint64_t left = bytes >> ALLOC_PAGE_SHIFT, address;
 
 	while (left) {
-		unsigned taken = take_or_borrow(left, seed, &address);
+		unsigned taken = take_or_borrow(left, seed, order, &address);
 
 		if (!taken)
 			break;

@@ -9,13 +9,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "alloc.h"
 #include "pattern.h"
 
 /* Looks after the devices (boot processor; nothing on others). Called by all long work. */
 void work_poll(void);
 
-/* Adds @bytes to the working set; returns what was added: less when memory ran out. */
-uint64_t work_fill(uint64_t bytes, uint32_t seed);
+/* Adds @bytes to the working set; returns what was added: less when memory ran out. @order: of the
+ * addresses. */
+uint64_t work_fill(uint64_t bytes, uint32_t seed, enum alloc_order order);
 
 struct work_verdict {
 	uint64_t pages, bad_pages, bad_bytes;

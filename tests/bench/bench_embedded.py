@@ -47,8 +47,8 @@ def qemu_command(image):
             "-kernel", image]
 
 
-def neap_command():
-    return [neap_path(), "run", "--memory", "%dM" % RAM_MIB, "--pages", "4K"]
+def neap_command(pages="4K"):
+    return [neap_path(), "run", "--memory", "%dM" % RAM_MIB, "--pages", pages]
 
 
 def need_qemu():
@@ -187,6 +187,10 @@ def balloon_style(style, fragmented):
 
 def bench_balloon(_image):
     need_huge_pages(RAM_MIB // 2)
+    command = neap_command("2M")
+    time_to_first_byte(command)
+    report("first_byte_neap_2m", statistics.median(time_to_first_byte(command)[0]
+                                                   for _ in range(STARTS)), "ms")
     for style, fragmented in (("blocks", False), ("pages", False), ("scattered", False),
                               ("auto", True)):
         balloon_style(style, fragmented)
