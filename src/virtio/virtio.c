@@ -214,15 +214,13 @@ void virtio_write_status(struct virtio_device *vdev, uint8_t status)
 	} else if (status & VIRTIO_STATUS_FAILED) {
 		vdev->status |= VIRTIO_STATUS_FAILED;
 		vdev->active = false; /* V1 */
-	} else if (vdev->status == STATUS_RESET && status == STATUS_ACKNOWLEDGED) {
-		vdev->status = status;
-	} else if (vdev->status == STATUS_ACKNOWLEDGED && status == STATUS_DRIVER) {
-		vdev->status = status;
-	} else if (vdev->status == STATUS_DRIVER && status == STATUS_FEATURES) {
-		if (features_acceptable(vdev))
-			vdev->status = status;
 	} else if (vdev->status == STATUS_FEATURES && status == STATUS_RUNNING) {
 		activate(vdev);
+	} else if ((vdev->status == STATUS_RESET && status == STATUS_ACKNOWLEDGED) ||
+		   (vdev->status == STATUS_ACKNOWLEDGED && status == STATUS_DRIVER) ||
+		   (vdev->status == STATUS_DRIVER && status == STATUS_FEATURES &&
+		    features_acceptable(vdev))) {
+		vdev->status = status;
 	}
 }
 

@@ -32,7 +32,9 @@ static int by_value(const void *left, const void *right)
 static void say(const char *name, uint64_t samples[ROUNDS], uint64_t per)
 {
 	qsort(samples, ROUNDS, sizeof(samples[0]), by_value);
-	printf("virtio_%s %.1f ns\n", name, (double)samples[ROUNDS / 2] / (double)per);
+	uint64_t median_ns = samples[ROUNDS / 2];
+
+	printf("virtio_%s %.1f ns\n", name, (double)median_ns / (double)per);
 }
 
 static void open_device(struct fake_guest *g, struct echo *echo, uint64_t features)

@@ -482,11 +482,11 @@ static void each_power_of_two_up_to_the_maximum_is_served(void **state)
 
 	(void)state;
 	open_fixture(&f);
-	for (uint16_t num = 1; num <= VIRTQ_MAX_SIZE; num = (uint16_t)(num * 2)) {
+	for (unsigned num = 1; num <= VIRTQ_MAX_SIZE; num *= 2) {
 		const struct fake_buf buf = { fake_guest_alloc(&f.g, 64, 64), 4, true };
 
-		assert_int_equal(fake_guest_start(&f.g, ALL_FEATURES, num), RUNNING);
-		for (uint16_t i = 0; i < num; i++)
+		assert_int_equal(fake_guest_start(&f.g, ALL_FEATURES, (uint16_t)num), RUNNING);
+		for (unsigned i = 0; i < num; i++)
 			assert_true(fake_guest_add(&f.g, 0, &buf, 1, FAKE_DIRECT) >= 0);
 		(void)fake_guest_kick(&f.g, 0);
 		assert_int_equal(fake_guest_used_idx(&f.g, 0), num);
@@ -549,7 +549,8 @@ static void VQ24_rings_that_are_not_ram_break_at_driver_ok(void **state)
 static void VQ25_rings_that_overlap_break_at_driver_ok(void **state)
 {
 	/* Of desc, avail and used with NUM descriptors */
-	static const uint64_t len_bytes[] = { 16 * NUM, 6 + 2 * NUM, 6 + 8 * NUM };
+	static const uint64_t len_bytes[] = { UINT64_C(16) * NUM, 6 + UINT64_C(2) * NUM,
+					      6 + UINT64_C(8) * NUM };
 	static const uint64_t align[] = { 16, 2, 4 };
 	struct fixture f;
 
@@ -581,7 +582,8 @@ static void rings_that_touch_but_do_not_overlap_work(void **state)
 	prepare(&f);
 	for (unsigned i = 0; i < 2; i++) {
 		struct fake_queue *q = &f.g.queues[i];
-		uint64_t at = 3 * GIB_BYTES - 4096 + i * 256; /* desc 128, avail 22, used 70 */
+		uint64_t at =
+			3 * GIB_BYTES - 4096 + i * UINT64_C(256); /* desc 128, avail 22, used 70 */
 
 		q->desc = GPA(at);
 		q->avail = GPA(at + 128);

@@ -48,10 +48,12 @@ static void close_fixture(struct fixture *f)
 	fake_guest_fini(&f->g);
 }
 
-static void put(struct fixture *f, uint16_t at, gpa_t addr, uint32_t len_bytes, uint16_t flags,
-		uint16_t next)
+static void put(struct fixture *f, unsigned at, gpa_t addr, uint32_t len_bytes, unsigned flags,
+		unsigned next)
 {
-	fake_guest_put_desc(&f->g, 0, at, (struct fake_desc){ addr.addr, len_bytes, flags, next });
+	fake_guest_put_desc(&f->g, 0, (uint16_t)at,
+			    (struct fake_desc){ addr.addr, len_bytes, (uint16_t)flags,
+						(uint16_t)next });
 }
 
 /* A good chain on @queue comes back. */
@@ -127,9 +129,9 @@ static void VQ01_a_cycle_of_descriptors_breaks(void **state)
 
 	(void)state;
 	open_fixture(&f, ALL_FEATURES);
-	for (uint16_t length = 1; length <= NUM; length++) {
-		for (uint16_t i = 0; i < length; i++)
-			put(&f, i, f.data, i & 1, FAKE_DESC_NEXT, (uint16_t)((i + 1) % length));
+	for (unsigned length = 1; length <= NUM; length++) {
+		for (unsigned i = 0; i < length; i++)
+			put(&f, i, f.data, i & 1, FAKE_DESC_NEXT, (i + 1) % length);
 		fake_guest_offer(&f.g, 0, 0);
 		expect_break(&f);
 	}
@@ -151,10 +153,10 @@ static void VQ01_a_cycle_inside_an_indirect_table_breaks(void **state)
 
 	(void)state;
 	open_fixture(&f, ALL_FEATURES);
-	for (uint16_t length = 1; length <= NUM; length++) {
+	for (unsigned length = 1; length <= NUM; length++) {
 		struct fake_desc *table = indirect(&f, 0, 16u * length);
 
-		for (uint16_t i = 0; i < length; i++)
+		for (unsigned i = 0; i < length; i++)
 			table[i] = (struct fake_desc){ f.data.addr, 1, FAKE_DESC_NEXT,
 						       (uint16_t)((i + 1) % length) };
 		expect_break(&f);
@@ -254,9 +256,9 @@ static void VQ06_the_whole_table_can_be_in_flight_but_no_more(void **state)
 	(void)state;
 	open_fixture(&f, ALL_FEATURES);
 	f.echo.hold = true;
-	for (uint16_t i = 0; i < NUM; i++) {
+	for (unsigned i = 0; i < NUM; i++) {
 		put(&f, i, f.data, 4, FAKE_DESC_WRITE, 0);
-		fake_guest_offer(&f.g, 0, i);
+		fake_guest_offer(&f.g, 0, (uint16_t)i);
 	}
 	fake_guest_ring(&f.g, 0);
 	assert_int_equal(f.echo.held_count, NUM);
@@ -272,7 +274,7 @@ static void VQ07_empty_buffers_are_answered(void **state)
 
 	(void)state;
 	open_fixture(&f, ALL_FEATURES);
-	for (uint16_t i = 0; i < NUM; i++) /* an address that means nothing is not looked at */
+	for (unsigned i = 0; i < NUM; i++) /* an address that means nothing is not looked at */
 		put(&f, i, GPA(UINT64_MAX), 0, i + 1 < NUM ? FAKE_DESC_NEXT : 0, (uint16_t)(i + 1));
 	fake_guest_offer(&f.g, 0, 0);
 	expect_served(&f, 0);
@@ -310,7 +312,7 @@ static void VQ08_10_buffers_that_are_not_ram_break(void **state)
 	(void)state;
 	open_fixture(&f, ALL_FEATURES);
 	for (unsigned i = 0; i < ARRAY_LEN(bad); i++)
-		for (uint16_t flags = 0; flags <= FAKE_DESC_WRITE; flags += FAKE_DESC_WRITE) {
+		for (unsigned flags = 0; flags <= FAKE_DESC_WRITE; flags += FAKE_DESC_WRITE) {
 			put(&f, 0, GPA(bad[i].addr), bad[i].len_bytes, flags, 0);
 			fake_guest_offer(&f.g, 0, 0);
 			expect_break(&f);
@@ -367,7 +369,7 @@ static void VQ12_a_chain_may_hold_2_to_the_32_bytes_but_no_more(void **state)
 
 	(void)state;
 	open_fixture(&f, ALL_FEATURES);
-	for (uint16_t i = 0; i < 4; i++)
+	for (unsigned i = 0; i < 4; i++)
 		put(&f, i, GPA(0), 1u << 30, i < 3 ? FAKE_DESC_NEXT : 0, (uint16_t)(i + 1));
 	fake_guest_offer(&f.g, 0, 0);
 	expect_served(&f, 0);
@@ -499,10 +501,10 @@ static void a_chain_longer_than_the_queue_breaks_also_through_a_table(void **sta
 
 	(void)state;
 	open_fixture(&f, ALL_FEATURES);
-	gpa_t table_at = fake_guest_alloc(&f.g, 16 * NUM, 16);
+	gpa_t table_at = fake_guest_alloc(&f.g, UINT64_C(16) * NUM, 16);
 	struct fake_desc *table = fake_guest_at(&f.g, table_at);
 
-	for (uint16_t i = 0; i < NUM; i++)
+	for (unsigned i = 0; i < NUM; i++)
 		table[i] = (struct fake_desc){ f.data.addr, 1, i + 1 < NUM ? FAKE_DESC_NEXT : 0,
 					       (uint16_t)(i + 1) };
 	put(&f, 1, table_at, 16 * NUM, FAKE_DESC_INDIRECT, 0);

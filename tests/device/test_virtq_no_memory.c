@@ -100,7 +100,7 @@ static void drive(uint64_t features, enum fake_layout layout, uint64_t permille,
 	echo_init(&echo, ram);
 	fake_guest_init(&g, ram, &echo.vdev);
 	start(&g, features);
-	gpa_t slots = fake_guest_alloc(&g, NUM * 64, GUEST_PAGE_BYTES);
+	gpa_t slots = fake_guest_alloc(&g, UINT64_C(64) * NUM, GUEST_PAGE_BYTES);
 	uint64_t tables = g.next_alloc;
 
 	famine.permille = permille;
@@ -226,8 +226,8 @@ static void nothing_is_taken_while_completions_wait(void **state)
 	famine.page = t.g.queues[0].used.addr;
 	for (uint32_t i = 0; i < NUM; i++)
 		virtio_finish_chain(&t.echo.vdev, 0, &t.chains[i], i);
-	for (uint16_t head = 0; head < NUM; head++)
-		fake_guest_offer(&t.g, 0, head);
+	for (unsigned head = 0; head < NUM; head++)
+		fake_guest_offer(&t.g, 0, (uint16_t)head);
 	for (unsigned i = 0; i < 3 * NUM; i++)
 		assert_false(virtio_next_chain(&t.echo.vdev, 0, &chain));
 	assert_int_equal(t.echo.vdev.queues[0].deferred_count, NUM);
