@@ -66,7 +66,10 @@ static void on_stalled(void *ctx, int doorbell_fd)
 	}
 	if (memory_view_pool_is_empty(machine)) /* else it is the device's own rate limit */
 		(void)famine_wait(machine, 0);
-	(void)uv_timer_start(&machine->stall_timer, on_stall_timer, STALL_RETRY_MS, 0);
+	/* Not started anew: a guest that rings a stalled queue all the time would put off the retry
+	 * of the others for ever. */
+	if (!uv_is_active((uv_handle_t *)&machine->stall_timer))
+		(void)uv_timer_start(&machine->stall_timer, on_stall_timer, STALL_RETRY_MS, 0);
 }
 
 static void on_stall_timer(uv_timer_t *timer) /* V2 */
