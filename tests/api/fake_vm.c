@@ -165,7 +165,7 @@ static int fake_reset(void *ctx, const json_t *params, json_t **ret_result, stru
 
 static void end(struct fake *fake, enum exit_code code)
 {
-	fake->exit_code = code;
+	fake->exit_code = (int)code;
 	enter(fake, API_STATE_STOPPED, "it has ended");
 	uv_stop(&fake->loop);
 }
