@@ -36,6 +36,8 @@ struct vcpu {
 	bool ended;	   /* parks until a reset, whatever else is asked */
 	bool exit_pending; /* waits in the middle of an exit; a reset takes this away */
 
+	/* Under all->control_lock: it is no longer as KVM made it. */
+	bool was_reset;
 	/* As KVM made it: what a reset goes back to. */
 	struct kvm_sregs fresh_sregs;
 	struct kvm_lapic_state fresh_lapic;
@@ -95,7 +97,7 @@ void vcpus_stop_threads(struct vcpus *vcpus);
 /* regs.c: remember what KVM made, and go back to it. While parked. */
 int vcpu_save_fresh(struct vcpu *vcpu, struct err *err);
 /* @start NULL: wait for INIT and SIPI. */
-int vcpu_reset(const struct vcpu *vcpu, const struct vcpu_start *start, struct err *err);
+int vcpu_reset(struct vcpu *vcpu, const struct vcpu_start *start, struct err *err);
 
 /* dump.c: the registers as text, appended at @used; the new length. Always NUL-terminated. */
 size_t vcpu_dump(const struct vcpu *vcpu, char *text, size_t text_bytes, size_t used);

@@ -639,6 +639,8 @@ static void a_reset_that_kvm_refuses_names_the_registers(void **state)
 	const struct vcpu_start at = { .rip = 0x1000 };
 	struct err err = { 0 };
 
+	/* The first time a vCPU is new, and its local APIC is left alone. */
+	assert_int_equal(vcpus_reset(b->vcpus, &at, &err), 0);
 	fake_kvm.failing_request = KVM_SET_LAPIC;
 	fake_kvm.failing_errno = EINVAL;
 	fake_kvm.failing_after = 1;
