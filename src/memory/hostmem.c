@@ -115,24 +115,35 @@ uint64_t hostmem_available_frames(const struct hostmem_pool *pool)
 	       minus(pool->overcommit_frames, pool->surplus_frames);
 }
 
+/* Remounting with another size= succeeds and changes nothing (hugetlbfs has no reconfigure), and
+ * unmounting fails while a VM runs. A second mount over the first always works. */
+static int say_mount_short(const struct hostmem_pool *pool, uint64_t needed_frames, struct err *err)
+{
+	char page[UNITS_TEXT_BYTES], exact[UNITS_TEXT_BYTES], size[UNITS_TEXT_BYTES];
+
+	return err_set(err, -ENOMEM,
+		       "not enough huge pages: %" PRIu64 " of %s needed, %" PRIu64
+		       " free below the size= limit of %s; mount a larger one over it with: "
+		       "sudo mount -t hugetlbfs -o pagesize=%s,size=%s none %s",
+		       needed_frames, units_format_size(pool->frame_bytes, page),
+		       hostmem_available_frames(pool), pool->mount_dir,
+		       units_format_exact(pool->frame_bytes, exact),
+		       units_format_exact(needed_frames * pool->frame_bytes, size),
+		       pool->mount_dir);
+}
+
 int hostmem_say_short(const struct hostmem_pool *pool, uint64_t needed_frames, struct err *err)
 {
 	uint64_t available = hostmem_available_frames(pool);
 	uint64_t total = pool->total_frames + minus(needed_frames, available);
-	char page[UNITS_TEXT_BYTES], size[UNITS_TEXT_BYTES];
+	char page[UNITS_TEXT_BYTES];
 
-	(void)units_format_size(pool->frame_bytes, page);
 	if (pool->mount_dir)
-		return err_set(err, -ENOMEM,
-			       "not enough huge pages: %" PRIu64 " of %s needed, %" PRIu64
-			       " free below the size= limit of %s; raise it with: "
-			       "sudo mount -o remount,size=%s %s",
-			       needed_frames, page, available, pool->mount_dir,
-			       units_format_exact(total * pool->frame_bytes, size),
-			       pool->mount_dir);
+		return say_mount_short(pool, needed_frames, err);
 	return err_set(err, -ENOMEM,
 		       "not enough huge pages: %" PRIu64 " of %s needed, %" PRIu64
 		       " free; reserve them with: echo %" PRIu64 " | sudo tee " POOL_DIR_FORMAT
 		       "/nr_hugepages",
-		       needed_frames, page, available, total, pool->frame_bytes / KIB_BYTES);
+		       needed_frames, units_format_size(pool->frame_bytes, page), available, total,
+		       pool->frame_bytes / KIB_BYTES);
 }

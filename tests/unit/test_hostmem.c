@@ -51,7 +51,7 @@ static void sentence_for_the_host_adds_what_is_missing_to_what_is_there(void **s
 		    "echo 1022 | sudo tee /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages");
 }
 
-static void sentence_for_a_mount_raises_its_limit(void **state)
+static void sentence_for_a_mount_puts_a_larger_one_over_it(void **state)
 {
 	struct hostmem_pool pool = { .frame_bytes = HUGE_FRAME_BYTES,
 				     .total_frames = 100,
@@ -61,7 +61,8 @@ static void sentence_for_a_mount_raises_its_limit(void **state)
 	(void)state;
 	assert_said(&pool, 512,
 		    "not enough huge pages: 512 of 2 MiB needed, 12 free below the size= limit of "
-		    "/mnt/huge; raise it with: sudo mount -o remount,size=1200M /mnt/huge");
+		    "/mnt/huge; mount a larger one over it with: "
+		    "sudo mount -t hugetlbfs -o pagesize=2M,size=1G none /mnt/huge");
 }
 
 static void pool_of_this_host_can_be_read_or_is_missing(void **state)
@@ -120,7 +121,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(available_leaves_out_what_is_promised_to_others),
 		cmocka_unit_test(sentence_for_the_host_adds_what_is_missing_to_what_is_there),
-		cmocka_unit_test(sentence_for_a_mount_raises_its_limit),
+		cmocka_unit_test(sentence_for_a_mount_puts_a_larger_one_over_it),
 		cmocka_unit_test(pool_of_this_host_can_be_read_or_is_missing),
 		cmocka_unit_test(pool_of_a_size_the_kernel_has_not_is_enoent),
 		cmocka_unit_test(directory_without_hugetlbfs_is_einval),

@@ -431,7 +431,7 @@ static void backing_from_a_vcpu_while_devices_discard_never_lies(void **state)
 	ram_close(ram);
 }
 
-/* HP01: famine. The pool is empty: an answer, not a signal; and everything goes on when pages
+/* HP01, HP02: famine. The pool is empty: an answer, not a signal; and everything goes on when pages
  * come back. */
 static void empty_pool_is_enospc_and_ends_when_pages_return(void **state)
 {
@@ -482,12 +482,12 @@ static void too_few_pages_are_refused_with_the_command_that_helps(void **state)
 
 	(void)state;
 	assert_refused(&config, "32 of 2 MiB needed, 16 free below the size= limit of",
-		       "raise it with: sudo mount -o remount,size=64M /");
+		       "sudo mount -t hugetlbfs -o pagesize=2M,size=64M none /");
 	hog = open_ram(POOL_FRAMES * frame_bytes);
 	assert_int_equal(ram_back(hog, GPA(0), POOL_FRAMES * frame_bytes), 0);
 	config.reserve = false; /* not one page left: also then, at once */
 	assert_refused(&config, "32 of 2 MiB needed, 0 free below the size= limit of",
-		       "raise it with: sudo mount -o remount,size=96M /");
+		       "sudo mount -t hugetlbfs -o pagesize=2M,size=64M none /");
 	ram_close(hog);
 }
 
