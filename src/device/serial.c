@@ -7,6 +7,9 @@
  *  S2  tx is non-empty only between output() refusing a byte and serial_output_drained().
  *  S3  A write to THR lowers the "transmitter empty" interrupt before it may rise again, so a guest
  *      that never reads IIR still gets an edge per byte.
+ *  S4  Input is held back until the guest would notice it: the receive interrupt is enabled and
+ *      connected, or it has looked at LSR POLLING_LOOKS times in a row and sent nothing. A driver
+ *      clears the FIFOs when it starts, and what was typed before must not get lost by that.
  * Limits. There is no character time: the receive timeout interrupt (fewer bytes than the trigger
  * level) is due at once.
  */
@@ -52,7 +55,7 @@ enum {
 	MSR_DELTA_SHIFT = 4,
 	MSR_CONNECTED = MSR_CTS | MSR_DSR | MSR_DCD,
 };
-enum { DIVISOR_9600 = 12 };
+enum { DIVISOR_9600 = 12, POLLING_LOOKS = 64 };
 
 struct byte_fifo {
 	uint16_t head, count;
@@ -69,6 +72,8 @@ struct serial {
 	bool tx_pending; /* "transmitter empty" interrupt, until read in IIR or THR is written */
 	bool line;
 	bool input_short; /* serial_input() took less than it was given */
+	unsigned looks;	  /* at LSR with nothing to wait for, since something was sent */
+	bool polls;	  /* for input: S4 */
 	struct byte_fifo rx, tx;
 	struct serial_counters counters;
 };
@@ -112,10 +117,20 @@ static uint8_t interrupt_id(const struct serial *serial)
 	return IIR_NONE;
 }
 
+static bool is_connected(const struct serial *serial)
+{
+	return (serial->mcr & MCR_OUT2) && !(serial->mcr & MCR_LOOP);
+}
+
+/* S4: would the guest notice a byte? */
+static bool listens(const struct serial *serial)
+{
+	return serial->polls || ((serial->ier & IER_RX) && is_connected(serial));
+}
+
 static void update_line(struct serial *serial)
 {
-	bool connected = (serial->mcr & MCR_OUT2) && !(serial->mcr & MCR_LOOP);
-	bool line = connected && interrupt_id(serial) != IIR_NONE;
+	bool line = is_connected(serial) && interrupt_id(serial) != IIR_NONE;
 
 	if (line && !serial->line)
 		event_signal(serial->config.irq_fd);
@@ -154,6 +169,7 @@ static void transmit(struct serial *serial, uint8_t byte)
 {
 	bool waiting = serial->tx.count > 0;
 
+	serial->looks = 0;
 	serial->tx_pending = false;
 	update_line(serial); /* S3 */
 	if (serial->mcr & MCR_LOOP) {
@@ -176,7 +192,7 @@ static uint8_t receive(struct serial *serial)
 /* True once when there is room again for input that was refused. */
 static bool input_wanted(struct serial *serial)
 {
-	if (!serial->input_short || serial->rx.count > SERIAL_RX_FIFO_BYTES / 2)
+	if (!serial->input_short || !listens(serial) || serial->rx.count > SERIAL_RX_FIFO_BYTES / 2)
 		return false;
 	serial->input_short = false;
 	return true;
@@ -198,6 +214,8 @@ static uint8_t read_lsr(struct serial *serial)
 			  (serial->tx.count ? 0 : LSR_THR_EMPTY | LSR_TX_EMPTY));
 
 	serial->overrun = false;
+	if (!serial->tx.count && !(serial->mcr & MCR_LOOP) && ++serial->looks == POLLING_LOOKS)
+		serial->polls = true;
 	return lsr;
 }
 
@@ -315,7 +333,8 @@ size_t serial_input(struct serial *serial, const void *bytes, size_t len)
 	size_t taken = 0;
 
 	pthread_mutex_lock(&serial->lock);
-	while (taken < len && fifo_push(&serial->rx, SERIAL_RX_FIFO_BYTES, next[taken]))
+	while (listens(serial) && taken < len &&
+	       fifo_push(&serial->rx, SERIAL_RX_FIFO_BYTES, next[taken]))
 		taken++;
 	serial->counters.input_bytes += taken;
 	serial->input_short = taken < len;
@@ -329,7 +348,7 @@ size_t serial_input_space(struct serial *serial)
 	size_t space;
 
 	pthread_mutex_lock(&serial->lock);
-	space = SERIAL_RX_FIFO_BYTES - (size_t)serial->rx.count;
+	space = listens(serial) ? SERIAL_RX_FIFO_BYTES - (size_t)serial->rx.count : 0;
 	pthread_mutex_unlock(&serial->lock);
 	return space;
 }
@@ -360,6 +379,8 @@ static void power_on(struct serial *serial)
 	serial->divisor = DIVISOR_9600;
 	serial->overrun = serial->tx_pending = serial->line = false;
 	serial->rx.count = serial->tx.count = 0;
+	serial->polls = false;
+	serial->looks = 0;
 }
 
 void serial_reset(struct serial *serial)

@@ -8,10 +8,9 @@
  * transmit FIFO and LSR.THRE and TEMT stay clear, so a guest that follows the rules waits;
  * the sink calls serial_output_drained() when it has room. A guest that writes more than the
  * FIFO holds loses those bytes, counted.
- * Input. serial_input() takes what fits; when it took less than it was given, input_wanted() is
- * called once there is room again.
- * Interrupts. An edge on irq_fd each time the UART's output line rises. MCR.OUT2 connects the line,
- * as on a PC.
+ * Input. serial_input() takes what fits, and nothing before the guest listens; when it took less
+ * than it was given, input_wanted() is called once there is room again. Interrupts. An edge on
+ * irq_fd each time the UART's output line rises. MCR.OUT2 connects the line, as on a PC.
  *
  * Threads: registers on vCPU threads, input and drained on the I/O thread; one mutex inside, held
  * during output() and not during input_wanted(). output() must not call back.

@@ -77,6 +77,13 @@ static void out(struct board *board, uint64_t reg, unsigned value)
 	bus_write(&board->bus, BOARD_SERIAL_PORT + reg, &byte, 1);
 }
 
+/* As a driver that reads by interrupts. */
+static void listen_by_interrupt(struct board *board)
+{
+	out(board, MCR, OUT2);
+	out(board, IER, 1);
+}
+
 static bool interrupted(struct board *board)
 {
 	return event_drain(board->irq_fd);
@@ -258,8 +265,8 @@ static void below_the_trigger_level_it_is_the_timeout_interrupt(void **state)
 {
 	struct board *board = *state;
 
+	listen_by_interrupt(board);
 	out(board, FCR, 0x81); /* 8 bytes */
-	out(board, IER, 1);
 	(void)serial_input(board->serial, "1234567", 7);
 	assert_int_equal(in(board, IIR), 0xcc);
 	(void)serial_input(board->serial, "8", 1);
@@ -274,6 +281,7 @@ static void input_stops_at_the_fifo_and_asks_once_there_is_room(void **state)
 	char burst[SERIAL_RX_FIFO_BYTES + 10];
 
 	memset(burst, 'i', sizeof(burst));
+	listen_by_interrupt(board);
 	assert_int_equal(serial_input_space(board->serial), SERIAL_RX_FIFO_BYTES);
 	assert_int_equal(serial_input(board->serial, burst, sizeof(burst)), SERIAL_RX_FIFO_BYTES);
 	assert_int_equal(serial_input_space(board->serial), 0);
@@ -290,6 +298,7 @@ static void clearing_the_receive_fifo_also_makes_room(void **state)
 	char burst[SERIAL_RX_FIFO_BYTES + 1];
 
 	memset(burst, 'i', sizeof(burst));
+	listen_by_interrupt(board);
 	out(board, FCR, 1);
 	(void)serial_input(board->serial, burst, sizeof(burst));
 	out(board, FCR, 3);
@@ -321,6 +330,7 @@ static void reading_iir_for_another_source_keeps_the_transmit_interrupt(void **s
 {
 	struct board *board = *state;
 
+	out(board, MCR, OUT2);
 	out(board, IER, 3);
 	(void)serial_input(board->serial, "a", 1);
 	assert_int_equal(in(board, IIR), 4);
@@ -353,13 +363,54 @@ static void without_out2_or_in_loopback_the_line_stays_low(void **state)
 {
 	struct board *board = *state;
 
-	out(board, IER, 1);
+	listen_by_interrupt(board);
 	(void)serial_input(board->serial, "a", 1);
+	assert_true(interrupted(board));
+	out(board, MCR, 0);
 	assert_false(interrupted(board));
 	out(board, MCR, OUT2 | LOOP);
 	assert_false(interrupted(board));
 	out(board, MCR, OUT2);
 	assert_true(interrupted(board));
+}
+
+/* A driver clears the FIFOs when it starts; what was typed before its start is kept outside. */
+static void what_is_typed_before_the_guest_listens_is_not_lost(void **state)
+{
+	struct board *board = *state;
+
+	assert_int_equal(serial_input_space(board->serial), 0);
+	assert_int_equal(serial_input(board->serial, "early", 5), 0);
+	out(board, IER, 0x0f); /* Linux looks whether there is such a register */
+	assert_int_equal(serial_input(board->serial, "early", 5), 0);
+	out(board, IER, 0);
+	out(board, FCR, 7);
+	out(board, MCR, OUT2);
+	assert_int_equal(board->wanted, 0);
+	out(board, IER, 1);
+	assert_int_equal(board->wanted, 1);
+	assert_int_equal(serial_input(board->serial, "early", 5), 5);
+	assert_int_equal(in(board, DATA), 'e');
+	serial_reset(board->serial);
+	assert_int_equal(serial_input(board->serial, "again", 5), 0);
+}
+
+static void a_guest_that_polls_is_heard_too(void **state)
+{
+	struct board *board = *state;
+
+	assert_int_equal(serial_input(board->serial, "p", 1), 0);
+	for (unsigned i = 0; i < 1000; i++) { /* sending looks as often, but sends */
+		(void)in(board, LSR);
+		out(board, DATA, '.');
+	}
+	assert_int_equal(board->wanted, 0);
+	for (unsigned i = 0; i < 64; i++)
+		(void)in(board, LSR);
+	assert_int_equal(board->wanted, 1);
+	assert_int_equal(serial_input(board->serial, "p", 1), 1);
+	assert_int_equal(in(board, LSR) & 1, 1);
+	assert_int_equal(in(board, DATA), 'p');
 }
 
 static void a_masked_edge_is_signalled_again_while_the_line_is_high(void **state)
@@ -434,6 +485,8 @@ int main(void)
 		TEST(sources_have_the_data_sheets_priority),
 		TEST(reading_iir_for_another_source_keeps_the_transmit_interrupt),
 		TEST(loopback_carries_bytes_and_modem_lines_and_sends_nothing),
+		TEST(what_is_typed_before_the_guest_listens_is_not_lost),
+		TEST(a_guest_that_polls_is_heard_too),
 		TEST(without_out2_or_in_loopback_the_line_stays_low),
 		TEST(a_masked_edge_is_signalled_again_while_the_line_is_high),
 		TEST(wide_accesses_read_all_ones_and_write_nothing),
