@@ -75,13 +75,15 @@ static bool read_field(const char *path, const char *key, int base, uint64_t *re
 
 static void check_kernel(struct doctor_finding *finding)
 {
-	unsigned major = 0, minor = 0;
+	unsigned long major, minor;
 	struct utsname name;
+	char *end;
 
 	finding->what = "Linux";
-	if (uname(&name) < 0 || sscanf(name.release, "%u.%u", &major, &minor) != 2)
-		say(finding, DOCTOR_WARN, "", "a kernel that does not say its version");
-	else if (major < 6 || (major == 6 && minor < 1))
+	(void)uname(&name);
+	major = strtoul(name.release, &end, 10);
+	minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
+	if (major < 6 || (major == 6 && minor < 1))
 		say(finding, DOCTOR_WARN, "Use Linux 6.1 or later; earlier ones are not tested.",
 		    "%s", name.release);
 	else

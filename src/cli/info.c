@@ -106,7 +106,7 @@ static void statistic_row(struct out_table *table, const char *name, const json_
 	out_cell(table, OUT_PLAIN, "%" PRIu64, number);
 }
 
-static void print_statistics(const json_t *statistics)
+static void print_statistics(json_t *statistics)
 {
 	static const char *const columns[] = { "", ">" };
 	char text[UNITS_TEXT_BYTES];
@@ -120,7 +120,7 @@ static void print_statistics(const json_t *statistics)
 		     out_colour_off(stdout, OUT_BOLD),
 		     out_duration(out_u64(statistics, "age_ns"), text));
 	out_table_init(&table, columns, ARRAY_LEN(columns));
-	json_object_foreach((json_t *)(uintptr_t)statistics, name, value)
+	json_object_foreach(statistics, name, value)
 	{
 		if (json_is_integer(value) && strcmp(name, "age_ns") != 0)
 			statistic_row(&table, name, value);

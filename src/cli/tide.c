@@ -19,7 +19,13 @@
 #include "base/clock.h"
 #include "cli/output.h"
 
-enum { TIDE_ROWS = 8, ROW_STEPS = 8, TIDE_MARGIN = 12, TIDE_COLUMNS_MIN = 20 };
+enum {
+	TIDE_ROWS = 8,
+	ROW_STEPS = 8,
+	TIDE_STEPS = TIDE_ROWS * ROW_STEPS,
+	TIDE_MARGIN = 12,
+	TIDE_COLUMNS_MIN = 20
+};
 
 static const char *const blocks[ROW_STEPS + 1] = { " ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
 
@@ -42,9 +48,9 @@ void tide_init(struct tide *tide, uint64_t maximum_bytes, bool has_pool)
 
 static uint64_t steps_of(const struct tide *tide, uint64_t bytes)
 {
-	uint64_t steps = bytes * TIDE_ROWS * ROW_STEPS / tide->maximum_bytes;
+	uint64_t steps = bytes * TIDE_STEPS / tide->maximum_bytes;
 
-	return steps < TIDE_ROWS * ROW_STEPS ? steps : TIDE_ROWS * ROW_STEPS;
+	return steps < TIDE_STEPS ? steps : TIDE_STEPS;
 }
 
 static void put_coloured(enum out_colour colour, const char *text)

@@ -205,7 +205,9 @@ static int next_message(struct rpc_client *client, uint64_t deadline_ns, json_t 
 	ret = json_strict_parse(client->line.text, client->line.len, CLIENT_MAX_DEPTH, ret_message,
 				err);
 	strbuf_fini(&client->line);
-	return ret < 0 ? err_wrap(err, "the VM sent what is no JSON") : 0;
+	if (ret < 0)
+		(void)err_wrap(err, "the VM sent what is no JSON");
+	return ret;
 }
 
 static bool is_event(const json_t *message)

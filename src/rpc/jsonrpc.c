@@ -54,7 +54,7 @@ static json_t *error_response(json_t *id, int code, const char *sentence)
 static bool is_white_space(const char *bytes, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		if (!memchr(" \t\r", bytes[i], 3))
+		if (bytes[i] != ' ' && bytes[i] != '\t' && bytes[i] != '\r')
 			return false;
 	return true;
 }

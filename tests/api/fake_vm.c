@@ -326,8 +326,10 @@ static int run_fake(const struct vm_config *config, bool foreground, int ready_f
 	fake.start_ns = clock_now_ns();
 	(void)uv_loop_init(&fake.loop);
 	if (rpc_vm_path(config->name, RPC_SOCKET_SUFFIX, path, &err) < 0 ||
-	    rpc_server_create(&fake.loop, path, &backend, &fake.server, &err) < 0)
+	    rpc_server_create(&fake.loop, path, &backend, &fake.server, &err) < 0) {
+		(void)uv_loop_close(&fake.loop);
 		return say_failure(ready_fd, err.text, EXIT_CODE_FAILED);
+	}
 	return serve(&fake, ready_fd);
 }
 

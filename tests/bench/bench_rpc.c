@@ -17,6 +17,7 @@
 #include "rpc/rpc.h"
 
 enum { LONE_REQUESTS = 20000, PIPELINED_REQUESTS = 100000, IN_FLIGHT = 64 };
+enum { AT_P50 = LONE_REQUESTS / 2, AT_P99 = LONE_REQUESTS / 100 * 99 };
 
 static const char request[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"vm.info\"}\n";
 
@@ -82,8 +83,8 @@ static void measure_lone(const struct bench *bench)
 		took_ns[i] = clock_now_ns() - start_ns;
 	}
 	qsort(took_ns, LONE_REQUESTS, sizeof(took_ns[0]), compare);
-	printf("rpc.answer_p50 %.1f us\n", (double)took_ns[LONE_REQUESTS / 2] / NS_PER_US);
-	printf("rpc.answer_p99 %.1f us\n", (double)took_ns[LONE_REQUESTS / 100 * 99] / NS_PER_US);
+	printf("rpc.answer_p50 %.1f us\n", (double)took_ns[AT_P50] / (double)NS_PER_US);
+	printf("rpc.answer_p99 %.1f us\n", (double)took_ns[AT_P99] / (double)NS_PER_US);
 }
 
 static void measure_pipelined(const struct bench *bench)
