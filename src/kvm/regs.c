@@ -44,12 +44,14 @@ enum { BOOT_CS = 0x10, BOOT_DS = 0x18, BOOT_GDT_LIMIT = 0x1f };
 
 enum { SEGMENT_DATA = 3, SEGMENT_CODE = 11, SEGMENT_TSS_BUSY = 11, TSS_LIMIT = 0x67 };
 
+#define MSR_KVM_ASYNC_PF_EN 0x4b564d02
+
 static const struct msr_reset {
 	uint32_t index;
 	uint64_t value;
 } msr_resets[] = {
-	{ 0x4b564d01, 0 },		    /* KVM_SYSTEM_TIME_NEW: a page that KVM writes */
-	{ 0x4b564d02, 0 },		    /* KVM_ASYNC_PF_EN: likewise */
+	{ MSR_KVM_ASYNC_PF_EN, 0 },	    /* a page that KVM writes; first: is_set_already() */
+	{ 0x4b564d01, 0 },		    /* KVM_SYSTEM_TIME_NEW: likewise */
 	{ 0x4b564d03, 0 },		    /* KVM_STEAL_TIME: likewise */
 	{ 0x4b564d04, 0 },		    /* KVM_PV_EOI_EN: likewise */
 	{ 0x00000012, 0 },		    /* KVM_SYSTEM_TIME, the old number */
@@ -88,12 +90,22 @@ int vcpu_save_fresh(struct vcpu *vcpu, struct err *err)
 	return 0;
 }
 
+/* Writing KVM_ASYNC_PF_EN forgets the page fault that KVM is just waiting for, and the vCPU that
+ * it put to sleep until then would never wake. A guest that did not enable it needs no write. */
+static bool is_set_already(const struct vcpu *vcpu, const struct msr_reset *reset)
+{
+	struct msr_list msrs = { .count = 1, .entries = { { .index = reset->index } } };
+
+	return reset->index == MSR_KVM_ASYNC_PF_EN && vcpu_ioctl(vcpu, KVM_GET_MSRS, &msrs) == 1 &&
+	       msrs.entries[0].data == reset->value;
+}
+
 /* KVM stops at the first MSR it does not have; that one has nothing to reset, so go on behind. */
 static int reset_msrs(const struct vcpu *vcpu, const struct vcpu_start *start)
 {
 	(void)start;
 	struct msr_list msrs;
-	size_t first = 0;
+	size_t first = is_set_already(vcpu, &msr_resets[0]); /* then go on behind it */
 
 	while (first < ARRAY_LEN(msr_resets)) {
 		size_t count = ARRAY_LEN(msr_resets) - first;

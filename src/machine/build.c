@@ -87,6 +87,20 @@ static bool on_reserve_progress(void *ctx, uint64_t done_bytes, uint64_t total_b
 	return machine->life.state != API_STATE_STOPPED;
 }
 
+/* On the pager's thread, which counts as one that waits. */
+static void on_starved(void *ctx, gpa_t gpa, bool starving)
+{
+	if (starving)
+		(void)famine_wait(ctx, gpa.addr);
+	else
+		famine_over(ctx);
+}
+
+static void on_pager_failed(void *ctx, const char *why)
+{
+	lifecycle_request(ctx, REQUEST_FAILED, 0, why);
+}
+
 static int up_ram(struct machine *machine, struct err *err)
 {
 	const struct vm_config *config = machine->config;
@@ -98,6 +112,7 @@ static int up_ram(struct machine *machine, struct err *err)
 		.reserve = config->memory.reserve,
 		.progress = on_reserve_progress,
 		.progress_ctx = machine,
+		.events = { .starved = on_starved, .failed = on_pager_failed, .ctx = machine },
 	};
 	int ret = ram_open(&ram, &machine->ram, err);
 

@@ -14,6 +14,7 @@
  *  S1  Guest RAM and devices are changed by us (reset, load) only while every vCPU is parked.
  *  S2  A reset that finds no host memory for the kernel waits and tries again; it loses nothing,
  *      since what the guest had is gone by its own wish.
+ *  S3  A guest runs on for a moment after it asked for a reset, and may ask again; it gets one.
  */
 #include <errno.h>
 #include <signal.h>
@@ -134,6 +135,15 @@ static void reset_io_side(void *arg)
 	empty_ram(machine);
 }
 
+/* vCPUs are parked: what the old guest asked for until then is void. S3 */
+static void forget_guest_request(struct lifecycle *life)
+{
+	pthread_mutex_lock(&life->lock);
+	if (life->request != REQUEST_KILL && life->request != REQUEST_FAILED)
+		life->request = REQUEST_NONE;
+	pthread_mutex_unlock(&life->lock);
+}
+
 void lifecycle_reset(struct machine *machine, const char *cause)
 {
 	if (machine->life.state == API_STATE_STOPPED)
@@ -142,6 +152,7 @@ void lifecycle_reset(struct machine *machine, const char *cause)
 	vcpus_pause(machine->vcpus);
 	(void)vcpus_forget_exits(machine->vcpus,
 				 NULL); /* nothing of the old guest writes any more */
+	forget_guest_request(&machine->life);
 	famine_forget(machine);
 	loop_call(&machine->io, reset_io_side, machine);
 	machine->life.resets++;
@@ -192,6 +203,7 @@ static void on_request(void *arg)
 		lifecycle_end(machine, EXIT_CODE_OK, "the guest powered off");
 		break;
 	case REQUEST_STATUS: end_with_status(machine, status); break;
+	case REQUEST_FAILED: lifecycle_end(machine, EXIT_CODE_FAILED, text); break;
 	case REQUEST_KILL: lifecycle_end(machine, EXIT_CODE_KILLED, text); break;
 	case REQUEST_RESET:
 		if (machine->config->on_reset == VM_ON_RESET_RESTART)

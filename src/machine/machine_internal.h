@@ -77,6 +77,7 @@ enum machine_request {
 	REQUEST_CRASH, /* triple fault, KVM error */
 	REQUEST_POWER_OFF,
 	REQUEST_STATUS, /* the exit port */
+	REQUEST_FAILED, /* neap itself cannot go on */
 	REQUEST_KILL,	/* Ctrl-A x, signals: overrides what is there */
 };
 

@@ -14,6 +14,7 @@
 
 #include "base/fd.h"
 #include "memory/backing.h"
+#include "memory/pager.h"
 #include "memory/ram_internal.h"
 
 enum { STAT_BLOCK_BYTES = 512 }; /* stat(2): st_blocks counts 512-byte units, always */
@@ -118,6 +119,21 @@ static int take_first_frames(struct ram *ram, const struct ram_config *config, s
 	return result;
 }
 
+/* Frames that are reserved are mapped at once: they never fault. */
+static int start_pager(struct ram *ram, const struct ram_config *config, struct err *err)
+{
+	int result;
+
+	if (config->frame_bytes != HUGE_FRAME_BYTES)
+		return 0;
+	result = pager_start(ram, &config->events, &ram->pager, err);
+	if (result == -EPERM || result == -EACCES || result == -ENOSYS || result == -EINVAL)
+		return 0;
+	if (result == 0 && config->reserve)
+		pager_map(ram->pager, 0, config->ram_bytes);
+	return result;
+}
+
 static int ram_init(struct ram *ram, const struct ram_config *config, struct err *err)
 {
 	int result = ram_layout_init(config->ram_bytes, config->frame_bytes, &ram->layout, err);
@@ -129,7 +145,14 @@ static int ram_init(struct ram *ram, const struct ram_config *config, struct err
 	if (ram->fd < 0)
 		return ram->fd;
 	result = open_views(ram, err);
-	return result ? result : take_first_frames(ram, config, err);
+	if (result == 0)
+		result = take_first_frames(ram, config, err);
+	return result ? result : start_pager(ram, config, err);
+}
+
+bool ram_has_pager(const struct ram *ram)
+{
+	return ram->pager != NULL;
 }
 
 int ram_open(const struct ram_config *config, struct ram **ret_ram, struct err *err)
@@ -154,9 +177,10 @@ void ram_close(struct ram *ram)
 {
 	if (!ram)
 		return;
-	known_fini(&ram->known);
 	view_close(&ram->host);
 	view_close(&ram->guest);
+	pager_stop(ram->pager);
+	known_fini(&ram->known);
 	close_fd(&ram->fd);
 	(void)pthread_mutex_destroy(&ram->lock);
 	free(ram);

@@ -19,6 +19,16 @@
 
 struct ram; /* opaque; ram_internal.h inside memory/ */
 
+/* What the memory tells by itself, on its own thread; both may be NULL. They return at once. */
+struct ram_events {
+	/* A frame at @gpa is wanted and the pool is empty (true); the last such frame was found
+	 * (false). Whoever touched it sleeps in between. */
+	void (*starved)(void *ctx, gpa_t gpa, bool starving);
+	/* Page faults are not answered any more: the VM has to end. */
+	void (*failed)(void *ctx, const char *why);
+	void *ctx;
+};
+
 struct ram_config {
 	uint64_t ram_bytes;	   /* a multiple of frame_bytes */
 	uint64_t frame_bytes;	   /* HUGE_FRAME_BYTES (hugetlb) or GUEST_PAGE_BYTES (memfd) */
@@ -28,6 +38,7 @@ struct ram_config {
 	 * False calls the reservation off: -ECANCELED, and everything goes back. */
 	bool (*progress)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
 	void *progress_ctx;
+	struct ram_events events;
 };
 
 /**
@@ -50,6 +61,10 @@ const struct ram_layout *ram_layout(const struct ram *ram);
 
 /* The start of region @index in the guest view, page aligned: userspace_addr of its KVM slot. */
 void *ram_guest_view(const struct ram *ram, unsigned index);
+
+/* Are first touches of huge frames answered by us, so that an empty pool is a wait and not an
+ * error? False on 4 KiB frames, and where this process may not use userfaultfd. */
+bool ram_has_pager(const struct ram *ram);
 
 /* Bytes of the host's memory that the backing file holds now (exact; one fstat). Any thread. */
 uint64_t ram_resident_bytes(const struct ram *ram);

@@ -22,7 +22,8 @@
  * punching, and nothing else is taken under it.
  *
  * A frame that the guest discards and touches again at once (no deflate) is its own affair: the
- * kernel gives it a fresh zero page, or KVM reports that it cannot, and ram_back() is asked.
+ * pager gives it a fresh zero page, or lets it wait until there is one. Without a pager the kernel
+ * does, or KVM reports that it cannot, and ram_back() is asked.
  */
 #ifndef NEAP_MEMORY_RAM_INTERNAL_H
 #define NEAP_MEMORY_RAM_INTERNAL_H
@@ -51,6 +52,7 @@ struct ram {
 	struct ram_view host;  /* base + offset in the file */
 	struct known known;
 	pthread_mutex_t lock; /* M2 */
+	struct pager *pager;  /* NULL: the kernel answers page faults */
 };
 
 /* ram_back() by file offset, for ranges already checked. */

@@ -198,7 +198,8 @@ static void frames_the_guest_touched_itself_are_found_not_taken_twice(void **sta
 
 	(void)state;
 	view[2 * frame_bytes + 1] = 0x5a;
-	assert_int_equal(known_find_set(&ram->known, 1, 4), 4);
+	/* A pager answered the touch, and so knows; the kernel does not tell us. */
+	assert_int_equal(known_find_set(&ram->known, 1, 4), ram_has_pager(ram) ? 2 : 4);
 	assert_int_equal(ram_back(ram, GPA(2 * frame_bytes), frame_bytes), 0);
 	assert_int_equal(ram_resident_bytes(ram), 2 * frame_bytes);
 	assert_int_equal(view[2 * frame_bytes + 1], 0x5a);
