@@ -5,10 +5,16 @@
  *  L1  A task is linked at most once (`queued`), so a poster that repeats itself costs nothing.
  *  L2  `queued` is cleared before the task runs: a post during the run runs it once more.
  *  L3  A loop that stops first runs what is queued: a loop_call() always returns.
+ *
+ * Why not uv_async_t: its receiver spins with sched_yield() while the sender is between two steps.
+ * A vCPU thread that is preempted there by the very loop it wakes (two threads, one CPU) held up
+ * the console for a whole time slice, 15 ms.
  */
 #include "machine/loop.h"
 
 #include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 static _Thread_local struct loop *running_here; /* the loop whose owner this thread is */
 
@@ -36,13 +42,38 @@ static void run_tasks(struct loop *loop)
 		task->run(task->arg);
 }
 
-static void on_wake(uv_async_t *wake)
+static void wake_up(struct loop *loop)
+{
+	(void)eventfd_write(loop->wake_fd, 1); /* full means that it is awake */
+}
+
+static void on_wake(uv_poll_t *wake, int status, int events)
 {
 	struct loop *loop = wake->data;
+	eventfd_t wakes;
 
+	(void)status;
+	(void)events;
+	(void)eventfd_read(loop->wake_fd, &wakes); /* before the queue is looked at */
 	run_tasks(loop);
 	if (atomic_load(&loop->stopping))
 		uv_stop(&loop->uv);
+}
+
+static int watch_wake_fd(struct loop *loop)
+{
+	int ret;
+
+	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (loop->wake_fd < 0)
+		return -errno;
+	ret = uv_poll_init(&loop->uv, &loop->wake, loop->wake_fd);
+	if (ret < 0) {
+		(void)close(loop->wake_fd);
+		return ret;
+	}
+	loop->wake.data = loop;
+	return uv_poll_start(&loop->wake, UV_READABLE, on_wake); /* cannot fail on a new handle */
 }
 
 int loop_init(struct loop *loop, struct err *err)
@@ -51,12 +82,11 @@ int loop_init(struct loop *loop, struct err *err)
 
 	if (ret < 0)
 		return err_set(err, ret, "event loop: %s", uv_strerror(ret));
-	ret = uv_async_init(&loop->uv, &loop->wake, on_wake);
+	ret = watch_wake_fd(loop);
 	if (ret < 0) {
 		(void)uv_loop_close(&loop->uv);
 		return err_set(err, ret, "event loop: %s", uv_strerror(ret));
 	}
-	loop->wake.data = loop;
 	loop->first = loop->last = NULL;
 	atomic_init(&loop->stopping, false);
 	atomic_init(&loop->has_owner, false);
@@ -70,6 +100,7 @@ void loop_fini(struct loop *loop)
 	loop_close_handle((uv_handle_t *)&loop->wake);
 	(void)uv_run(&loop->uv, UV_RUN_NOWAIT);
 	(void)uv_loop_close(&loop->uv);
+	(void)close(loop->wake_fd);
 	(void)pthread_mutex_destroy(&loop->lock);
 }
 
@@ -107,7 +138,7 @@ int loop_start(struct loop *loop, const char *name, struct err *err)
 void loop_stop(struct loop *loop)
 {
 	atomic_store(&loop->stopping, true);
-	(void)uv_async_send(&loop->wake);
+	wake_up(loop);
 }
 
 void loop_join(struct loop *loop)
@@ -117,7 +148,10 @@ void loop_join(struct loop *loop)
 
 void loop_post(struct loop *loop, struct loop_task *task)
 {
+	bool was_empty;
+
 	pthread_mutex_lock(&loop->lock);
+	was_empty = !loop->first;
 	if (!task->queued) {
 		task->queued = true;
 		task->next = NULL;
@@ -128,7 +162,8 @@ void loop_post(struct loop *loop, struct loop_task *task)
 		loop->last = task;
 	}
 	pthread_mutex_unlock(&loop->lock);
-	(void)uv_async_send(&loop->wake);
+	if (was_empty)
+		wake_up(loop);
 }
 
 struct call {

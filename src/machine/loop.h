@@ -26,7 +26,8 @@ struct loop_task {
 
 struct loop {
 	uv_loop_t uv;
-	uv_async_t wake;
+	int wake_fd; /* an eventfd; written when the queue is no longer empty, or to stop */
+	uv_poll_t wake;
 	pthread_t thread;      /* of loop_start(), for loop_join() */
 	atomic_bool has_owner; /* somebody runs it, or is about to */
 	pthread_mutex_t lock;
