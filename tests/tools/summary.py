@@ -32,7 +32,7 @@ class Counts:
             self.skipped.append((name, reasons[-1] if reasons else "no reason given"))
             return
         failed_here = 0
-        for case, (verdict, detail) in cases.items():
+        for verdict, case, detail in cases:
             if verdict in ("OK", "ok"):
                 self.passed += 1
             elif verdict == "FAILED":
@@ -47,10 +47,10 @@ class Counts:
 
 
 def cases_of(output):
-    """{name: (verdict, detail)}. cmocka's closing list repeats failures; a dict counts them once."""
-    cases = {name: (verdict, "") for verdict, name in CASE.findall(LISTED.sub("", output))}
-    cases.update({name: (verdict, detail) for verdict, name, detail in CHECK.findall(output)})
-    return cases
+    """[(verdict, name, detail)]. cmocka's closing list repeats failures; a dict counts them once."""
+    cmocka = {name: verdict for verdict, name in CASE.findall(LISTED.sub("", output))}
+    return ([(verdict, name, "") for name, verdict in cmocka.items()]
+            + [(verdict, name.strip(), detail) for verdict, name, detail in CHECK.findall(output)])
 
 
 def status_of(entry):

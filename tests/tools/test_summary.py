@@ -75,10 +75,12 @@ class Summary(unittest.TestCase):
 
     def test_the_lab_counts_by_its_checks(self):
         status, lines = summarize(entry("lab", "FAIL", "ok      12.5 s  boot-ELF: up\n"
+                                        "ok       2.0 s    then kill: exit status 7\n"
+                                        "ok       3.0 s    then kill: exit status 7\n"
                                         "FAILED 100.0 s  balloon: Failed: nothing came back\n", returncode=1))
         self.assertEqual(status, 1)
         self.assertEqual(lines, ["FAILED:  lab: balloon: Failed: nothing came back",
-                                 "1 passed, 1 failed, 0 skipped"])
+                                 "3 passed, 1 failed, 0 skipped"])
 
     def test_an_empty_or_missing_log_is_a_failure(self):
         self.assertEqual(summarize()[0], 1)
