@@ -88,8 +88,9 @@ static void print_options(void)
 
 static void explain_command(const struct cli_command *command)
 {
-	(void)printf("%sneap %s %s%s\n\n  %s.\n", out_colour_on(stdout, OUT_BOLD), command->name,
-		     command->arguments, out_colour_off(stdout, OUT_BOLD), command->summary);
+	(void)printf("%sneap %s%s%s%s\n\n  %s.\n", out_colour_on(stdout, OUT_BOLD), command->name,
+		     *command->arguments ? " " : "", command->arguments,
+		     out_colour_off(stdout, OUT_BOLD), command->summary);
 	if (*command->help) {
 		(void)putchar('\n');
 		print_paragraphs(command->help, 2);

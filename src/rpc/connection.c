@@ -409,7 +409,7 @@ int connection_accept(struct connection_hub *hub, uv_stream_t *listener, bool is
 		read_on(connection);
 		return 0;
 	}
-	leave_after(connection, API_ERROR_STATE,
+	leave_after(connection, API_ERROR_INTERNAL,
 		    "too many connections to this VM; close one and try again");
 	connection_close(connection);
 	return -EBUSY;
