@@ -73,7 +73,7 @@ static void print_memory(const json_t *info, const json_t *memory)
 	memory_row(&table, "returned", out_u64(memory, "returned_bytes"),
 		   "what of that the host got back");
 	memory_row(&table, "reported", out_u64(memory, "reported_total_bytes"),
-		   "given back as free pages since the start");
+		   "reported free by the guest and dropped, since the start");
 	out_table_print(&table, stdout, "  ");
 	if (json_is_true(json_object_get(memory, "waiting")))
 		(void)printf("  %sa vCPU waits for a free host page%s\n",

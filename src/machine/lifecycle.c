@@ -82,8 +82,8 @@ void lifecycle_end(struct machine *machine, int exit_code, const char *reason)
 	if (machine->life.state == API_STATE_STOPPED)
 		return;
 	machine->life.exit_code = exit_code;
-	if (machine->vcpus)
-		vcpus_pause(machine->vcpus);
+	if (machine->vcpus && atomic_load(&machine->famine.waiting) == 0)
+		vcpus_pause(machine->vcpus); /* one that waits for memory may not be able to */
 	lifecycle_set_state(machine, API_STATE_STOPPED, reason);
 	loop_stop(&machine->control);
 }

@@ -33,6 +33,18 @@ static void tell_failure(const struct machine *machine, int ready_fd, const char
 	(void)close(ready_fd);
 }
 
+/* A vCPU that sleeps in the kernel for want of a frame cannot be woken on kernels before 6.3, so
+ * its thread cannot be joined. What people see is put in order, and the process ends with it. */
+static void leave_at_once(struct machine *machine, int code, const char *reason)
+{
+	loop_stop(&machine->io);
+	loop_join(&machine->io);
+	terminal_destroy(machine->terminal);
+	rpc_server_destroy(machine->server);
+	(void)fprintf(stderr, "neap: %s: %s\n", machine->config->name, reason);
+	_exit(code);
+}
+
 static int run_built(struct machine *machine, int ready_fd)
 {
 	lifecycle_start(machine);
@@ -67,6 +79,8 @@ int machine_run(const struct vm_config *config, bool foreground, int ready_fd)
 	}
 	code = run_built(machine, ready_fd);
 	memcpy(reason, machine->life.reason, sizeof(reason));
+	if (atomic_load(&machine->famine.waiting) > 0)
+		leave_at_once(machine, code, reason);
 	machine_unbuild(machine); /* the terminal is itself again before we speak */
 	if (code != EXIT_CODE_OK)
 		(void)fprintf(stderr, "neap: %s: %s\n", config->name, reason);

@@ -3,7 +3,7 @@
 """The pool runs dry under a guest: it waits, says so, loses nothing, and goes on when pages come.
 
 The pool is a hugetlbfs mount of our own with a size= limit, in a mount namespace of our own. Run it
-through tests/tools/with-hugepages 48.
+through tests/tools/with-hugepages 64.
 """
 import os
 import subprocess
@@ -27,8 +27,20 @@ class Hog:
     def __init__(self):
         self.path = os.path.join(POOL, "hog")
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT)
-        os.posix_fallocate(fd, 0, HOG_MIB << 20)
+        deadline = time.monotonic() + neapvm.PATIENCE_S
+        while not self.allocate(fd):  # a VM that was just killed may still hold its pages
+            if time.monotonic() > deadline:
+                raise AssertionError("the pool has no %d MiB for this test" % HOG_MIB)
         os.close(fd)
+
+    @staticmethod
+    def allocate(fd):
+        try:
+            os.posix_fallocate(fd, 0, HOG_MIB << 20)
+            return True
+        except OSError:
+            os.ftruncate(fd, 0)
+            return False
 
     def let_go(self):
         os.unlink(self.path)
