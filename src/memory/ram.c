@@ -177,9 +177,9 @@ void ram_close(struct ram *ram)
 {
 	if (!ram)
 		return;
+	pager_stop(ram->pager); /* first: its thread uses all the rest */
 	view_close(&ram->host);
 	view_close(&ram->guest);
-	pager_stop(ram->pager);
 	known_fini(&ram->known);
 	close_fd(&ram->fd);
 	(void)pthread_mutex_destroy(&ram->lock);
