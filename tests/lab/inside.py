@@ -156,7 +156,7 @@ def guarded(what, expected, function):
 # Boots. Each ends in another way, so that every end is seen on some combination.
 
 def at_userspace(guest, what, cpus, memory_mib):
-    found, after, at = guest.wait(r"LAB userspace (\d+) cpus (\d+) kB")
+    found, after, at = guest.wait(r"LAB userspace (\d+) cpus (\d+) kB at (\d+) ms")
     devices, after, _ = guest.wait(r"LAB devices ?(.*)", after)
     complaints, after, _ = guest.wait(r"LAB complaints (\d+)", after)
     seen_mib = int(found[2]) // 1024
@@ -165,7 +165,8 @@ def at_userspace(guest, what, cpus, memory_mib):
     ok = int(found[1]) == cpus and memory_mib * 0.97 - 60 < seen_mib <= memory_mib and \
         seen_devices == 3 and complaints[1] == "0"
     check(f"{what}: boots to userspace", f"{cpus} CPU, about {memory_mib} MiB, 3 devices, 0 complaints",
-          f"{found[1]} CPU, {seen_mib} MiB, {seen_devices} devices, {complaints[1]} complaints", ok,
+          f"{found[1]} CPU, {seen_mib} MiB, {seen_devices} devices, {complaints[1]} complaints; "
+          f"{int(found[3]) / 1000:.1f} s by the guest's clock", ok,
           at - guest.start)
     return after
 
