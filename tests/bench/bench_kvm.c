@@ -15,6 +15,7 @@
 
 enum {
 	ROUNDS = 41,
+	MEDIAN = 1 + (ROUNDS - 1) / 2, /* of all but the first */
 	OPERATIONS = 200, /* one after the other, inside the guest */
 	FLAG = 0x40000,	  /* the guest counts here what it did */
 	VECTOR = 0x40,
@@ -60,7 +61,7 @@ static void report(const char *name, uint64_t samples_ns[ROUNDS], uint64_t per)
 
 	/* The first is the warm-up. */
 	qsort(samples_ns + 1, ROUNDS - 1, sizeof(samples_ns[0]), compare);
-	median_ns = (double)samples_ns[1 + (ROUNDS - 1) / 2];
+	median_ns = (double)samples_ns[MEDIAN];
 	printf("%s %.2f us\n", name, median_ns / (double)per / (double)NS_PER_US);
 }
 

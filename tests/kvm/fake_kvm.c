@@ -126,6 +126,22 @@ static bool request_fails(unsigned long request)
 	return true;
 }
 
+static int set_routing(const struct kvm_irq_routing *routing)
+{
+	if (routing->nr > FAKE_MAX_ROUTES)
+		return fail_with(E2BIG);
+	fake_kvm.routings++;
+	fake_kvm.route_count = routing->nr;
+	memcpy(fake_kvm.routes, routing->entries, routing->nr * sizeof(routing->entries[0]));
+	return 0;
+}
+
+static int signal_msi(const struct kvm_msi *msi)
+{
+	fake_kvm.last_msi = *msi;
+	return 1;
+}
+
 static int fake_ioctl(int fd, unsigned long request, unsigned long arg)
 {
 	/* As the kernel does: what the number means depends on the request. */
@@ -141,6 +157,8 @@ static int fake_ioctl(int fd, unsigned long request, unsigned long arg)
 	case KVM_CREATE_VCPU: return open_fd(FD_VCPU + (int)arg);
 	case KVM_GET_SUPPORTED_CPUID: ((struct kvm_cpuid2 *)pointer)->nent = 0; return 0;
 	case KVM_SET_MSRS: return (int)((struct kvm_msrs *)pointer)->nmsrs;
+	case KVM_SET_GSI_ROUTING: return set_routing(pointer);
+	case KVM_SIGNAL_MSI: return signal_msi(pointer);
 	case KVM_RUN: return run_vcpu(fd - FD_VCPU);
 	default: return 0;
 	}

@@ -11,7 +11,7 @@
 
 #include "kvm/kvm_internal.h"
 
-enum { FAKE_MAX_STEPS = 32, FAKE_MAX_VCPUS = 300 };
+enum { FAKE_MAX_STEPS = 32, FAKE_MAX_VCPUS = 300, FAKE_MAX_ROUTES = 64 };
 
 struct fake_step {
 	int code; /* errno, or 0 */
@@ -38,6 +38,10 @@ struct fake_kvm {
 	/* What was seen. */
 	atomic_uint steps_done, runs;
 	atomic_int open_fds, mappings;
+	struct kvm_msi last_msi;
+	unsigned routings; /* KVM_SET_GSI_ROUTING */
+	uint32_t route_count;
+	struct kvm_irq_routing_entry routes[FAKE_MAX_ROUTES]; /* as last set */
 };
 
 extern struct fake_kvm fake_kvm;

@@ -306,7 +306,7 @@ static void more_vcpus_than_kvm_allows_are_refused_with_the_limit(void **state)
 	tiny_guest_close(&g);
 }
 
-/* x2APIC mode by MSR; INIT and SIPI to APIC id 256; then the same id gets an MSI. */
+/* x2APIC mode by MSR; INIT and SIPI to APIC id 256. */
 GUEST64(boots_256, LOAD_TABLES "mov $0x1b, %ecx\n"
 			       "rdmsr\n"
 			       "or $0xc00, %eax\n"
@@ -322,18 +322,35 @@ GUEST64(boots_256, LOAD_TABLES "mov $0x1b, %ecx\n"
 			       "1: hlt\n"
 			       "jmp 1b\n");
 
-static void an_apic_id_above_255_can_be_started(void **state)
+/* At 0x7800, in real mode: what a non-maskable interrupt runs. */
+GUEST16(nmi, "mov $0xc0000, %eax\n"
+	     "out %eax, $0x81\n"
+	     "iret\n");
+
+enum { NMI_ADDR = 0x7800, NMI_VECTOR = 2, MSI_NMI = 0x400, LAST_ID = 256 };
+
+/* Bits 14:8 of the destination travel in bits 11:5 of the address. */
+#define MSI_TO_256 (UINT64_C(0xfee00000) | LAST_ID >> 8 << 5)
+
+static void an_apic_id_above_255_can_be_started_and_interrupted(void **state)
 {
+	const struct vm_msi nmi = { .addr = MSI_TO_256, .data = MSI_NMI, .enabled = true };
+	const uint16_t pointer[2] = { NMI_ADDR, 0 };
 	struct tiny_guest g;
 
 	(void)state;
-	tiny_guest_open(&g, 257);
+	tiny_guest_open(&g, LAST_ID + 1);
 	memcpy(g.ram + SIPI_ADDR, guest_second, (size_t)(guest_second_end - guest_second));
+	memcpy(g.ram + NMI_ADDR, guest_nmi, (size_t)(guest_nmi_end - guest_nmi));
+	memcpy(g.ram + NMI_VECTOR * sizeof(pointer), pointer, sizeof(pointer));
 	tiny_guest_run64(&g, boots_256, 0);
 	for (unsigned i = 0; i < 3; i++)
 		tiny_guest_wait(&g.done);
 	assert_int_equal(times_logged(&g, 0xa0000), 1);
-	assert_int_equal(times_logged(&g, 0xb0000 + 256), 1);
+	assert_int_equal(times_logged(&g, 0xb0000 + LAST_ID), 1);
+	assert_int_equal(vm_signal_msi(g.vm, &nmi), 0);
+	tiny_guest_wait(&g.done);
+	assert_int_equal(times_logged(&g, 0xc0000), 1);
 	tiny_guest_close(&g);
 }
 
@@ -352,7 +369,7 @@ int main(void)
 		cmocka_unit_test(after_a_reset_other_vcpus_wait_for_init_and_sipi_again),
 		cmocka_unit_test(many_vcpus_are_made_and_ended),
 		cmocka_unit_test(more_vcpus_than_kvm_allows_are_refused_with_the_limit),
-		cmocka_unit_test(an_apic_id_above_255_can_be_started),
+		cmocka_unit_test(an_apic_id_above_255_can_be_started_and_interrupted),
 	};
 
 	tiny_guest_skip();
