@@ -147,6 +147,8 @@ static int fake_ioctl(int fd, unsigned long request, unsigned long arg)
 	/* As the kernel does: what the number means depends on the request. */
 	void *pointer = (void *)arg; /* NOLINT(performance-no-int-to-ptr) */
 
+	if (fake_kvm.on_request)
+		fake_kvm.on_request(request);
 	if (request_fails(request))
 		return fail_with(fake_kvm.failing_errno);
 	switch (request) {

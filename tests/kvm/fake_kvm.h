@@ -32,6 +32,9 @@ struct fake_kvm {
 	unsigned failing_after;
 	unsigned failing_times; /* 0: always */
 
+	/* Called before each ioctl, on its thread; may be NULL. */
+	void (*on_request)(unsigned long request);
+
 	struct fake_step steps[FAKE_MAX_STEPS];
 	unsigned step_count;
 
