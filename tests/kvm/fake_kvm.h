@@ -11,7 +11,7 @@
 
 #include "kvm/kvm_internal.h"
 
-enum { FAKE_MAX_STEPS = 32, FAKE_MAX_VCPUS = 300, FAKE_MAX_ROUTES = 64 };
+enum { FAKE_MAX_STEPS = 128, FAKE_MAX_VCPUS = 300, FAKE_MAX_ROUTES = 64 };
 
 struct fake_step {
 	int code; /* errno, or 0 */

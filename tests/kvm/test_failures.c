@@ -14,8 +14,9 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "fake_kvm.h"
-#include "kvm/vcpu.h"
+#include "kvm/vcpu_internal.h"
 
 /* --- opening --- */
 
@@ -180,10 +181,11 @@ struct bench {
 	sem_t ended, done;
 	enum vcpu_end end;
 	char text[4096];
+	bool kicks_while_asked; /* the memory comes while KVM's fault is being looked at */
 	unsigned asked_to_back;
-	int back_answers[4];
-	bool back_known[4];
-	uint64_t back_addr[4];
+	int back_answers[FAKE_MAX_STEPS];
+	bool back_known[FAKE_MAX_STEPS];
+	uint64_t back_addr[FAKE_MAX_STEPS];
 	uint16_t ports[8];
 	unsigned port_count;
 };
@@ -211,6 +213,8 @@ static int bench_cannot_back(void *ctx, bool known, uint64_t addr, uint64_t len_
 	(void)len_bytes;
 	b->back_known[i] = known;
 	b->back_addr[i] = addr;
+	if (b->kicks_while_asked)
+		vcpus_kick(b->vcpus);
 	return b->back_answers[i];
 }
 
@@ -394,6 +398,26 @@ static void kv03_efault_without_memory_ends_the_guest_with_the_reason(void **sta
 	assert_ends(b, VCPU_END_INTERNAL_ERROR, "no memory behind 0x123000");
 	assert_non_null(strstr(b->text, "No space left on device"));
 	assert_text_has_registers(b);
+}
+
+static void a_kick_that_comes_before_the_wait_ends_it(void **state)
+{
+	enum { TRIES = 100 };
+	struct bench *b = *state;
+	uint64_t start_ns = clock_now_ns();
+
+	b->kicks_while_asked = true;
+	for (unsigned i = 0; i < TRIES; i++) {
+		b->back_answers[i] = -EAGAIN;
+		fake_kvm_add_step((struct fake_step){ .code = EFAULT });
+	}
+	add_out();
+	start(b);
+	await(&b->done);
+	/* Each wait that missed its kick would take VCPU_RETRY_MS. */
+	assert_true(clock_now_ns() - start_ns < TRIES * VCPU_RETRY_MS * NS_PER_MS / 2);
+	vcpus_pause(b->vcpus);
+	assert_int_equal(b->asked_to_back, TRIES);
 }
 
 static void kv03_any_other_errno_ends_the_guest_and_is_named(void **state)
@@ -668,6 +692,7 @@ int main(void)
 		WITH_VM(kv03_efault_asks_for_memory_with_the_address_when_it_is_known),
 		WITH_VM(kv03_an_old_fault_does_not_explain_a_new_one),
 		WITH_VM(kv03_efault_without_memory_ends_the_guest_with_the_reason),
+		WITH_VM(a_kick_that_comes_before_the_wait_ends_it),
 		WITH_VM(kv03_any_other_errno_ends_the_guest_and_is_named),
 		WITH_VM(kv03_broken_host_memory_ends_the_guest),
 		WITH_VM(kv04_shutdown_is_a_triple_fault_with_registers),
