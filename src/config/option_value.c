@@ -223,8 +223,10 @@ static int set_path_text(struct vm_config *config, const struct option_row *row,
 	char *path = NULL;
 	CLEANUP(free_text)
 	char *here = NULL;
-	int ret;
+	int ret = check_string(row, text, err);
 
+	if (ret < 0)
+		return ret;
 	if (*text == '\0')
 		return err_set(err, -EINVAL, "is empty");
 	if (*text != '/' && !base_dir) {
@@ -239,7 +241,7 @@ static int set_path_text(struct vm_config *config, const struct option_row *row,
 		path = NULL;
 	if (!path)
 		return err_set(err, -ENOMEM, "out of memory");
-	ret = check_string(row, path, err);
+	ret = check_string(row, path, err); /* its length, now */
 	if (ret < 0)
 		return ret;
 	ret = set_copy(config, row, path, err);

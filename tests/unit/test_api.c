@@ -118,6 +118,8 @@ static void an_unknown_method_suggests_the_right_one(void **state)
 {
 	assert_refused(*state, "vm.inof", NULL, API_ERROR_METHOD_NOT_FOUND,
 		       "no method \"vm.inof\"; did you mean vm.info?");
+	assert_refused(*state, "vm.pasue", NULL, API_ERROR_METHOD_NOT_FOUND,
+		       "no method \"vm.pasue\"; did you mean vm.pause?");
 	assert_refused(*state, "memory", NULL, API_ERROR_METHOD_NOT_FOUND,
 		       "no method \"memory\"; rpc.discover lists them");
 	assert_refused(*state, "", NULL, API_ERROR_METHOD_NOT_FOUND,
@@ -154,6 +156,8 @@ static void wrong_parameters_are_refused_in_words(void **state)
 		{ "vm.memory.set", "{\"target_bytes\":null}",
 		  "vm.memory.set: target_bytes must be an integer, not negative" },
 		{ "events.subscribe", "{\"kinds\":\"vm.state\"}",
+		  "events.subscribe: kinds must be an array of strings" },
+		{ "events.subscribe", "{\"kinds\":[\"vm.state\",1]}",
 		  "events.subscribe: kinds must be an array of strings" },
 		{ "events.subscribe", "{\"kinds\":[1]}",
 		  "events.subscribe: kinds must be an array of strings" },
@@ -313,6 +317,64 @@ static void the_openrpc_document_has_the_standards_shape(void **state)
 	json_decref(top);
 }
 
+static const json_t *member_schema(const json_t *method, const char *name)
+{
+	const json_t *result = json_object_get(json_object_get(method, "result"), "schema");
+
+	return json_object_get(json_object_get(result, "properties"), name);
+}
+
+static const json_t *param_schema(const json_t *method, size_t index)
+{
+	return json_object_get(json_array_get(json_object_get(method, "params"), index), "schema");
+}
+
+static void the_document_says_what_parameters_may_be(void **state)
+{
+	json_t *top = api_discover();
+	const json_t *methods = json_object_get(top, "methods");
+	const json_t *set = json_array_get(methods, API_VM_MEMORY_SET);
+	const json_t *subscribe = json_array_get(methods, API_EVENTS_SUBSCRIBE);
+	const json_t *kinds = param_schema(subscribe, 0);
+
+	(void)state;
+	assert_string_equal(json_string_value(json_object_get(top, "openrpc")), "1.2.6");
+	assert_int_equal(json_array_size(json_object_get(set, "params")), 2);
+	for (size_t i = 0; i < 2; i++) {
+		const json_t *least = json_object_get(param_schema(set, i), "minimum");
+
+		assert_true(json_is_integer(least) && json_integer_value(least) == 0);
+		assert_null(json_object_get(param_schema(set, i), "items"));
+	}
+	assert_true(is_text(json_object_get(kinds, "items"), "type"));
+	assert_null(json_object_get(kinds, "minimum"));
+	assert_null(json_object_get(member_schema(set, "asked_bytes"), "minimum"));
+	assert_true(is_text(member_schema(set, "asked_bytes"), "type"));
+	json_decref(top);
+}
+
+static void the_document_says_in_which_states_a_verb_is_possible(void **state)
+{
+	json_t *top = api_discover();
+	const struct api_verb_row *verbs;
+	size_t count;
+
+	(void)state;
+	verbs = api_verb_table(&count);
+	for (size_t i = 0; i < count; i++) {
+		const json_t *method = json_array_get(json_object_get(top, "methods"), i);
+		const json_t *list = json_object_get(method, "x-states");
+		size_t at = 0;
+
+		for (unsigned s = 0; s < API_STATE_COUNT; s++)
+			if (verbs[i].states & 1U << s)
+				assert_string_equal(json_string_value(json_array_get(list, at++)),
+						    api_state_name(s));
+		assert_int_equal(json_array_size(list), at);
+	}
+	json_decref(top);
+}
+
 static void absent_members_are_those_whose_help_says_so(void **state)
 {
 	const struct api_verb_row *verb = api_verb_by_method("vm.memory");
@@ -348,6 +410,8 @@ int main(void)
 						start, end),
 		cmocka_unit_test(every_row_is_complete),
 		cmocka_unit_test(the_openrpc_document_has_the_standards_shape),
+		cmocka_unit_test(the_document_says_what_parameters_may_be),
+		cmocka_unit_test(the_document_says_in_which_states_a_verb_is_possible),
 		cmocka_unit_test(absent_members_are_those_whose_help_says_so),
 	};
 

@@ -248,6 +248,40 @@ static void a_number_of_a_million_digits_is_refused_JS02(void **state)
 	free(text);
 }
 
+static void a_number_may_have_128_characters(void **state)
+{
+	char text[JSON_STRICT_NUMBER_BYTES + 2];
+	struct err err = { 0 };
+
+	(void)state;
+	memset(text, '0', sizeof(text));
+	text[1] = '.';
+	assert_int_equal(parse(text, JSON_STRICT_NUMBER_BYTES, &err), 0);
+	assert_int_equal(parse(text, JSON_STRICT_NUMBER_BYTES + 1, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "number too long"));
+}
+
+static void a_document_may_have_65536_values(void **state)
+{
+	size_t len = 2 * (size_t)JSON_STRICT_VALUES + 1; /* [0,0,...,0] has a bracket and commas */
+	char *text = malloc(len + 2);
+
+	(void)state;
+	assert_non_null(text);
+	for (size_t i = 0; i < len + 2; i++)
+		text[i] = i % 2 ? '0' : ',';
+	text[0] = '[';
+	text[len - 1] = ']';
+	assert_int_equal(parse(text, len, NULL), 0);
+	text[len - 1] = ',';
+	text[len + 1] = ']';
+	assert_int_equal(parse(text, len + 2, NULL), -EINVAL);
+	memset(text, ' ', len); /* what is no value does not count */
+	memcpy(text, "[1]", 3);
+	assert_int_equal(parse(text, len, NULL), 0);
+	free(text);
+}
+
 static void a_flood_of_small_values_is_refused(void **state)
 {
 	struct err err = { 0 };
@@ -279,6 +313,29 @@ static void a_mistake_has_a_line_and_a_byte(void **state)
 	assert_null(json);
 }
 
+static void a_limit_that_is_passed_has_a_line_and_a_byte(void **state)
+{
+	static const char nested_text[] = "{\n \"a\":\n [\n  [\n 1 ] ] }";
+	struct json_place place = { 0 };
+	char number[200];
+	json_t *json;
+
+	(void)state;
+	assert_int_equal(json_strict_parse_at(nested_text, sizeof(nested_text) - 1, 2, &json,
+					      &place, NULL),
+			 -EINVAL);
+	assert_int_equal(place.line, 4);
+	assert_int_equal(nested_text[place.byte], '[');
+	memset(number, '7', sizeof(number));
+	memcpy(number, "[\n\n", 3);
+	assert_int_equal(json_strict_parse_at(number, sizeof(number), 2, &json, &place, NULL),
+			 -EINVAL);
+	assert_int_equal(place.line, 3);
+	assert_int_equal(place.byte, 3);
+	assert_int_equal(json_strict_parse_at("", 0, 2, &json, &place, NULL), -EINVAL);
+	assert_int_equal(place.line, 1);
+}
+
 static void random_bytes_never_do_harm(void **state)
 {
 	static const char alphabet[] = "[]{}\",:\\u0d8e-+.1ntf \n\x80\xc3\x00";
@@ -305,8 +362,11 @@ int main(void)
 		cmocka_unit_test(every_prefix_of_a_document_is_refused),
 		cmocka_unit_test(nesting_ends_at_the_limit_JS01),
 		cmocka_unit_test(a_number_of_a_million_digits_is_refused_JS02),
+		cmocka_unit_test(a_number_may_have_128_characters),
+		cmocka_unit_test(a_document_may_have_65536_values),
 		cmocka_unit_test(a_flood_of_small_values_is_refused),
 		cmocka_unit_test(a_mistake_has_a_line_and_a_byte),
+		cmocka_unit_test(a_limit_that_is_passed_has_a_line_and_a_byte),
 		cmocka_unit_test(random_bytes_never_do_harm),
 	};
 

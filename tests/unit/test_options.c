@@ -93,6 +93,7 @@ static void booleans_may_stand_alone_be_negated_or_have_a_value(void **state)
 		{ "--reserve=on --rng=off", true, false },
 		{ "--reserve on --rng off", true, false },
 		{ "--reserve yes --rng false", true, false },
+		{ "--reserve true --rng no", true, false },
 		{ "--reserve --no-reserve", false, true },
 		{ "--no-reserve --reserve", true, true },
 		{ "--reserve kernel", true, true },
@@ -184,6 +185,9 @@ static void a_wrong_flag_suggests_the_right_one(void **state)
 	assert_refused("--kernal x", "unknown flag \"--kernal\"; did you mean --kernel?");
 	assert_refused("--on_reset stop", "unknown flag \"--on_reset\"; did you mean --on-reset?");
 	assert_refused("--conf x", "unknown flag \"--conf\"; did you mean --config?");
+	assert_refused("--nam x", "unknown flag \"--nam\"; did you mean --name?");
+	assert_refused("--on-rng", "unknown flag \"--on-rng\"");
+	assert_refused("--no-", "unknown flag \"--no-\"");
 	assert_refused("--xyzzy", "unknown flag \"--xyzzy\"");
 	assert_refused("--no-cpus", "unknown flag \"--no-cpus\"");
 	assert_refused("-x", "unknown flag \"-x\"");
@@ -209,6 +213,7 @@ static void wrong_values_name_their_flag(void **state)
 	assert_refused("--console tty", "--console: \"tty\" is not one of serial|virtio");
 	assert_refused("--no-rng=on", "--no-rng: takes no value");
 	assert_refused("--kernel=", "--kernel: is empty");
+	assert_refused("--kernel a\tb", "--kernel: has a control character at byte 1");
 	assert_refused("--cmdline \xff", "--cmdline: is not UTF-8");
 	assert_refused("--config /nonexistent",
 		       "/nonexistent: cannot open it: No such file or directory");
@@ -293,6 +298,11 @@ static void the_nearest_word_is_found_and_nothing_when_none_is_near(void **state
 	assert_string_equal(nearest("mimimum", words), "minimum");
 	assert_string_equal(nearest("max", words), "maximum");
 	assert_string_equal(nearest("cpsu", words), "cpus");
+	assert_string_equal(nearest("rgn", words), "rng");   /* a swap is one mistake */
+	assert_string_equal(nearest("cpxx", words), "cpus"); /* two in four letters, */
+	assert_null(nearest("cpx", words));		     /* one in three */
+	assert_string_equal(nearest("mi", words), "minimum");
+	assert_null(nearest("m", words));
 	assert_null(nearest("", words));
 	assert_null(nearest("x", words));
 	assert_null(nearest("completely", words));
