@@ -16,7 +16,7 @@
 #include "kvm/vcpu_internal.h"
 #include "tiny_guest.h"
 
-enum { VCPUS = 2, LAPIC_TPR = 0x80, LAPIC_SVR = 0xf0, LAPIC_LVT_TIMER = 0x320 };
+enum { VCPUS = 2, LAPIC_TPR = 0x80, LAPIC_SVR = 0xf0, LAPIC_LVT_TIMER = 0x320, MXCSR_MASK = 28 };
 
 static const uint32_t msr_indexes[] = {
 	0x4b564d01, 0x4b564d02, 0x4b564d03, 0x4b564d04, 0x12,  0x277,
@@ -64,6 +64,8 @@ static void read_state(const struct vcpu *vcpu, struct state *ret_state)
 	MUST(vcpu, KVM_GET_LAPIC, &ret_state->lapic);
 	MUST(vcpu, KVM_GET_XSAVE, &xsave);
 	memcpy(ret_state->legacy_fpu, &xsave, sizeof(ret_state->legacy_fpu));
+	/* MXCSR_MASK is the processor's and shows only after a save. */
+	memset(ret_state->legacy_fpu + MXCSR_MASK, 0, sizeof(uint32_t));
 	ret_state->msrs.count = ARRAY_LEN(msr_indexes);
 	for (size_t i = 0; i < ARRAY_LEN(msr_indexes); i++)
 		ret_state->msrs.entries[i].index = msr_indexes[i];
