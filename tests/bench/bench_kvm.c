@@ -16,8 +16,8 @@
 enum {
 	ROUNDS = 41,
 	MEDIAN = 1 + (ROUNDS - 1) / 2, /* of all but the first */
-	OPERATIONS = 200, /* one after the other, inside the guest */
-	FLAG = 0x40000,	  /* the guest counts here what it did */
+	OPERATIONS = 200,	       /* one after the other, inside the guest */
+	FLAG = 0x40000,		       /* the guest counts here what it did */
 	VECTOR = 0x40,
 	GSI = 1,
 	HANDLER = TINY_ENTRY + 5,
