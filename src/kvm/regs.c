@@ -273,7 +273,7 @@ static const struct {
 	{ "control registers and segments", reset_sregs, true },
 	{ "general registers", reset_regs, true },
 	{ "local APIC", reset_lapic, false },
-	{ "floating point", reset_fpu, true },
+	{ "floating point", reset_fpu, false },
 	{ "XCR0", reset_xcrs, false },
 	{ "debug registers", reset_debug, false },
 	{ "pending events", reset_events, false },
