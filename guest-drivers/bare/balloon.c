@@ -1,23 +1,33 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* balloon.c - the balloon driver. See balloon.h.
+/* balloon.c - the balloon driver: inflating and deflating. See balloon.h.
  *
  * Design. A state machine driven by balloon_poll(): a batch of PFN lists is with the device, or
  * none is; when the last list is back the next batch is made in the direction of the target. Blocks
  * go as lists of 512 consecutive PFNs, many lists a kick; pages as a stock Linux driver does it,
- * one list of at most 256 PFNs a kick, and the next one after its answer. Invariants B1  A page is
- * the balloon's before its PFN is offered, and is not given to anyone before the device has used
- * the deflate list it is in (MUST_TELL_HOST, kept always). B2  The lists of a batch stay untouched
- * until it is back; inflate and deflate never overlap. B3  Statistics are counted when the device
- * asks, not before. Transitions target > given -> inflating [start_inflate] -> idle [finish_batch]
+ * one list of at most 256 PFNs a kick, and the next one after its answer.
+ *
+ * Invariants
+ *
+ *  B1  A page is the balloon's before its PFN is offered, and is given to nobody before the device
+ *      has used the deflate list it is in (MUST_TELL_HOST, kept always).
+ *
+ *  B2  The lists of a batch stay untouched until it is back; inflate and deflate never overlap.
+ *
+ * Transitions
+ *
+ *  target > given -> inflating [start_inflate] -> idle [finish_batch]
+ *
  *  target < given -> deflating [start_deflate] -> idle [finish_batch: pages are free]
- *  no page to be had -> waiting RETRY_NS, as Linux does [start_inflate]
+ *
+ *  no page to be had -> waiting retry_ns, as Linux does [start_inflate]
  */
 #include "balloon.h"
 #include "console.h"
 #include "cpu.h"
 #include "memory.h"
+#include "reporting.h"
+#include "statistics.h"
 #include "status.h"
-#include "text.h"
 #include "virtio.h"
 
 enum {
@@ -31,35 +41,16 @@ enum {
 
 	STOCK_LIST_PFNS = 256,
 	BATCH_LISTS = 32,
-	REPORT_BLOCKS = 32,
 	ACTUAL_STEP_PAGES = 16384, /* `actual` is written at least every 64 MiB */
 };
 #define FEATURE(bit) (UINT64_C(1) << (bit))
 static const uint64_t retry_ns = 200000000;
 
-/* Tags, virtio 1.2 §5.5.6.4 "Memory Statistics Tags". */
-enum {
-	STAT_SWAP_IN,
-	STAT_SWAP_OUT,
-	STAT_MAJFLT,
-	STAT_MINFLT,
-	STAT_FREE,
-	STAT_TOTAL,
-	STAT_AVAILABLE,
-	STAT_CACHES,
-	STAT_COUNT
-};
-
-struct statistic {
-	uint16_t tag;
-	uint64_t value;
-} __attribute__((packed));
-
 enum batch { BATCH_NONE, BATCH_INFLATE, BATCH_DEFLATE };
 
 static struct {
 	struct virtio_device *device;
-	struct virtqueue inflate, deflate, statistics, reporting;
+	struct virtqueue inflate, deflate;
 	struct balloon_state state;
 	enum batch batch;
 	unsigned lists_out, lists_back;
@@ -68,81 +59,10 @@ static struct {
 	volatile uint64_t wanted_pages; /* balloon_borrow() */
 	bool at_target;
 	uint64_t move_start_ns, retry_at_ns;
-	uint64_t report_delay_ns, report_at_ns;
-	unsigned reports_out;
-	uint64_t reports[VIRTQUEUE_ENTRIES];
 } balloon;
 
 static uint32_t lists[BATCH_LISTS][ALLOC_BLOCK_PAGES] __attribute__((aligned(4096)));
 static unsigned list_len[BATCH_LISTS];
-static struct statistic statistics[STAT_COUNT];
-
-static const struct {
-	const char *name, *help;
-} styles[] = {
-#define BALLOON_STYLE(id, name, help) { name, help },
-	BALLOON_STYLES(BALLOON_STYLE)
-#undef BALLOON_STYLE
-};
-enum { STYLE_COUNT = sizeof(styles) / sizeof(styles[0]) };
-
-bool balloon_style_describe(unsigned nth, const char **ret_name, const char **ret_help)
-{
-	if (nth >= STYLE_COUNT)
-		return false;
-	*ret_name = styles[nth].name;
-	*ret_help = styles[nth].help;
-	return true;
-}
-
-const char *balloon_style_name(enum balloon_style style)
-{
-	return styles[style].name;
-}
-
-bool balloon_style_by_name(const char *name, enum balloon_style *ret_style)
-{
-	for (unsigned i = 0; i < STYLE_COUNT; i++) {
-		if (!text_equal(name, styles[i].name))
-			continue;
-		*ret_style = (enum balloon_style)i;
-		return true;
-	}
-	return false;
-}
-
-/* --- statistics --- */
-
-static void offer_statistics(void)
-{
-	struct memory_counts counts = memory_count();
-	unsigned number;
-	/* Nothing is swapped, faulted in or cached by this guest: those zeros are true. */
-	uint64_t values[STAT_COUNT] = {
-		[STAT_FREE] = counts.pages[ALLOC_FREE] << ALLOC_PAGE_SHIFT,
-		[STAT_TOTAL] = (counts.total_pages - counts.pages[ALLOC_BALLOON])
-			       << ALLOC_PAGE_SHIFT,
-		[STAT_AVAILABLE] = counts.pages[ALLOC_FREE] << ALLOC_PAGE_SHIFT,
-	};
-
-	for (uint16_t tag = 0; tag < STAT_COUNT; tag++)
-		statistics[tag] = (struct statistic){ tag, values[tag] };
-	virtqueue_add(&balloon.statistics, statistics, sizeof(statistics), false, &number);
-	virtqueue_kick(&balloon.statistics);
-}
-
-static void poll_statistics(void)
-{
-	unsigned number;
-	uint32_t len;
-
-	while (virtqueue_next(&balloon.statistics, &number, &len)) {
-		balloon.state.statistics++;
-		offer_statistics();
-	}
-}
-
-/* --- inflate and deflate --- */
 
 static struct virtqueue *batch_queue(void)
 {
@@ -370,64 +290,7 @@ bool balloon_borrow(uint64_t pages)
 	return true;
 }
 
-/* --- free page reporting --- */
-
-static unsigned send_reports(uint64_t age_ns)
-{
-	uint64_t address;
-
-	while (balloon.reports_out < REPORT_BLOCKS && balloon.reporting.free &&
-	       memory_take_unreported(age_ns, &address)) {
-		unsigned number = 0;
-
-		virtqueue_add(&balloon.reporting, (const void *)address, ALLOC_BLOCK_BYTES, true,
-			      &number);
-		balloon.reports[number] = address;
-		balloon.reports_out++;
-	}
-	if (balloon.reports_out)
-		virtqueue_kick(&balloon.reporting);
-	return balloon.reports_out;
-}
-
-static void poll_reports(void)
-{
-	unsigned number;
-	uint32_t len;
-
-	while (virtqueue_next(&balloon.reporting, &number, &len)) {
-		memory_reported(balloon.reports[number]);
-		balloon.reports_out--;
-		balloon.state.reported_blocks++;
-	}
-	uint64_t now_ns = cpu_now_ns();
-
-	if (balloon.reports_out || now_ns < balloon.report_at_ns)
-		return;
-	if (!send_reports(balloon.report_delay_ns))
-		balloon.report_at_ns = now_ns + balloon.report_delay_ns;
-}
-
-bool balloon_report_now(uint64_t *ret_blocks)
-{
-	uint64_t before = balloon.state.reported_blocks;
-
-	if (!balloon.reporting.ready)
-		return false;
-	do {
-		if (!balloon.reports_out && !send_reports(0))
-			break;
-		balloon.report_at_ns = cpu_now_ns() + balloon.report_delay_ns;
-		while (balloon.reports_out)
-			poll_reports();
-	} while (true);
-	*ret_blocks = balloon.state.reported_blocks - before;
-	return true;
-}
-
-/* --- the driver --- */
-
-static bool init_queues(void)
+static bool init_queues(uint64_t report_delay_ms)
 {
 	uint64_t offered = virtio_offered(balloon.device);
 	unsigned next = 2;
@@ -436,7 +299,7 @@ static bool init_queues(void)
 	    !virtqueue_init(&balloon.deflate, balloon.device, 1))
 		return false;
 	if ((balloon.state.features & FEATURE(F_STATISTICS)) &&
-	    !virtqueue_init(&balloon.statistics, balloon.device, next))
+	    !statistics_init(balloon.device, next))
 		return false;
 	/* Devices number the queues of what they offer without gaps. */
 	if (offered & FEATURE(F_STATISTICS))
@@ -444,7 +307,7 @@ static bool init_queues(void)
 	if (offered & FEATURE(F_FREE_PAGE_HINT))
 		next++;
 	return !(balloon.state.features & FEATURE(F_REPORTING)) ||
-	       virtqueue_init(&balloon.reporting, balloon.device, next);
+	       reporting_init(balloon.device, next, report_delay_ms);
 }
 
 void balloon_init(enum balloon_style style, uint64_t report_delay_ms)
@@ -461,17 +324,14 @@ void balloon_init(enum balloon_style style, uint64_t report_delay_ms)
 		cpu_exit(STATUS_INTERNAL);
 	}
 	balloon.state.features = device->features;
-	if (!init_queues()) {
+	if (!init_queues(report_delay_ms)) {
 		say("error boot the balloon device lacks a queue");
 		cpu_exit(STATUS_INTERNAL);
 	}
 	balloon.state.present = true;
-	balloon.report_delay_ns = report_delay_ms * 1000000;
-	balloon.report_at_ns = cpu_now_ns() + balloon.report_delay_ns;
 	balloon.at_target = true;
 	virtio_ready(device);
-	if (balloon.statistics.ready)
-		offer_statistics();
+	statistics_start();
 	read_target();
 }
 
@@ -497,10 +357,8 @@ void balloon_poll(void)
 	if (!balloon.device)
 		return;
 	poll_interrupt();
-	if (balloon.statistics.ready)
-		poll_statistics();
-	if (balloon.reporting.ready)
-		poll_reports();
+	statistics_poll();
+	reporting_poll();
 	if (balloon.wanted_pages)
 		lend();
 	move();
@@ -521,8 +379,7 @@ bool balloon_may_sleep(void)
 
 uint64_t balloon_deadline_ns(void)
 {
-	uint64_t deadline_ns =
-		balloon.reporting.ready && !balloon.reports_out ? balloon.report_at_ns : 0;
+	uint64_t deadline_ns = reporting_deadline_ns();
 
 	if (balloon.device && balloon.batch == BATCH_NONE && balloon.retry_at_ns &&
 	    balloon.state.given_pages < pages_to_hold() && balloon.state.style != BALLOON_OFF &&
@@ -533,6 +390,8 @@ uint64_t balloon_deadline_ns(void)
 
 struct balloon_state balloon_state(void)
 {
+	balloon.state.statistics = statistics_count();
+	balloon.state.reported_blocks = reporting_count();
 	return balloon.state;
 }
 
@@ -543,8 +402,7 @@ bool balloon_is_at_target(void)
 
 bool balloon_round_trip(bool halt)
 {
-	static uint32_t
-		list[1]; /* page 0: ours for ever, so never ballooned; the device ignores it */
+	static uint32_t list[1]; /* page 0 is never ballooned: the device ignores it */
 	unsigned number;
 	uint32_t len;
 

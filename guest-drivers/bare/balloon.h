@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* balloon.h - virtio-balloon, the driver's side: follows num_pages by itself, as a stock driver
- * does; statistics; free page reporting.
+ * does. With it come its statistics (statistics.h) and free page reporting (reporting.h).
  *
  * Threads: the boot processor, except balloon_borrow().
  * Source: virtio 1.2 §5.5 "Traditional Memory Balloon Device".
@@ -51,9 +51,6 @@ bool balloon_may_sleep(void);
 bool balloon_is_busy(void);
 /* When balloon_poll() is due at the latest; 0: whenever an interrupt comes. */
 uint64_t balloon_deadline_ns(void);
-
-/* Reports every free block at once and waits for it. False: the device does not offer that. */
-bool balloon_report_now(uint64_t *ret_blocks);
 
 /* Out of memory: asks the driver to take @pages back. False: DEFLATE_ON_OOM was not agreed on, or
  * there is nothing to take back. Any processor. */

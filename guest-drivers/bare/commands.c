@@ -7,6 +7,7 @@
 #include "cpu.h"
 #include "machine.h"
 #include "memory.h"
+#include "reporting.h"
 #include "text.h"
 #include "virtio.h"
 #include "work.h"
@@ -212,7 +213,7 @@ static void command_report(struct call *call)
 {
 	uint64_t blocks;
 
-	if (!balloon_report_now(&blocks))
+	if (!reporting_now(&blocks))
 		fail(call, "the balloon has no free page reporting");
 	else
 		answer(call, "blocks=%lu bytes=%lu", blocks, blocks << ALLOC_BLOCK_SHIFT);
