@@ -42,6 +42,11 @@ static void write_bytes(const char *bytes, size_t len)
 	spin_unlock(&output_lock);
 }
 
+void console_break_lock(void)
+{
+	spin_unlock(&output_lock);
+}
+
 void say(const char *format, ...)
 {
 	char bytes[LINE_BYTES];

@@ -29,6 +29,7 @@ void bare_fault(void)
 	const struct cpu *cpu = cpu_this();
 	const struct cpu_fault *fault = &cpu->fault;
 
+	console_break_lock();
 	say("error exception vector=%lu code=0x%lx rip=0x%lx cr2=0x%lx rsp=0x%lx ring=%lu cpu=%u",
 	    fault->vector, fault->error, fault->rip, fault->cr2, fault->rsp, fault->cs & 3,
 	    cpu->number);
