@@ -44,6 +44,7 @@ static void write_bytes(const char *bytes, size_t len)
 
 void console_break_lock(void)
 {
+	use_virtio = false;
 	spin_unlock(&output_lock);
 }
 

@@ -25,7 +25,8 @@ bool console_use_virtio(void);
 /* One line: the newline is added. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* For last words: whoever is in the middle of a line, perhaps this processor, stays there. */
+/* For last words, on the serial port: whoever is in the middle of a line, perhaps this processor,
+ * stays there. */
 void console_break_lock(void);
 
 /* A whole line that was typed, NUL-terminated, or NULL. Valid until the next call. */
