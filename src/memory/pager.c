@@ -2,21 +2,29 @@
 /* pager.c - every first touch of a huge frame is answered by us, so an empty pool is a wait.
  *
  * Problem. Left to the kernel, a vCPU that touches a hole of hugetlbfs while the pool is empty gets
- * nowhere in one of three ways: KVM_RUN fails with EFAULT; it comes back as MMIO inside RAM; or,
+ * nowhere, in one of three ways: KVM_RUN fails with EFAULT; it comes back as MMIO inside RAM; or,
  * with a local APIC in the kernel, KVM makes the fault asynchronous, fails, and starts over for
- * ever without leaving KVM_RUN: a processor burns and nobody is told. Design. The guest view is
- * registered for missing and minor faults. Whoever touches an unmapped frame sleeps; this thread
- * gets a message, allocates the frame with fallocate (which says ENOSPC and means it) and maps it
- * with UFFDIO_CONTINUE. A frame that cannot be had is kept in `starving` and tried again every
- * RETRY_MS. Invariants P1  This thread never touches the guest view; it would wait for itself. P2
- * What it does follows from the frame, never from the kind of the message: messages go stale. P3  A
- * frame is in `starving` at most once. When there is no room, messages stay in the kernel until
- * there is: their senders sleep on. P4  `starved(true)` and `starved(false)` alternate, both from
- * this thread. P5  A frame that was punched between allocation and mapping (EFAULT) is allocated
- * anew; after PUNCH_RACES of them the toucher is woken and asks again itself. Limits. 4 KiB frames
- * are not registered: ordinary memory has no pool to run dry, and a fault there would cost three
- * times the kernel's. A toucher that sleeps in the kernel without a signal's way out (KVM
- * before 6.3, interrupts off in the guest) stays there until there is memory, or the process ends.
+ * ever without leaving KVM_RUN: a processor burns and nobody is told.
+ *
+ * Design. The guest view is registered for missing and minor faults. Whoever touches an unmapped
+ * frame sleeps; this thread gets a message, allocates the frame with fallocate (which says ENOSPC
+ * and means it) and maps it with UFFDIO_CONTINUE. A frame that cannot be had is kept in `starving`
+ * and tried again every RETRY_MS.
+ *
+ * Invariants
+ *  P1  This thread never touches the guest view; it would wait for itself.
+ *  P2  What it does follows from the frame, never from the kind of the message: messages go stale.
+ *  P3  A frame is in `starving` at most once. When there is no room, messages stay in the kernel
+ *      until there is: their senders sleep on.
+ *  P4  `starved(true)` and `starved(false)` alternate, both from this thread.
+ *  P5  A frame that was punched between allocation and mapping (EFAULT) is allocated anew; after
+ *      PUNCH_RACES of them the toucher is woken and asks again itself.
+ *
+ * Limits. 4 KiB frames are not registered: ordinary memory has no pool to run dry, and a fault
+ * there would cost three times the kernel's. A toucher that sleeps in the kernel without a signal's
+ * way out (KVM before 6.3, interrupts off in the guest) stays there until there is memory, or the
+ * process ends.
+ *
  * Sources. Linux Documentation/admin-guide/mm/userfaultfd.rst "Resolving Userfaults", "Minor
  * Faults"; virt/kvm/async_pf.c.
  */

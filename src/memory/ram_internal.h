@@ -19,7 +19,7 @@
  *      until its own thread discards. Other threads may call ram_back() at any time, but only
  *      use pointers while nothing discards (before the vCPUs start, or when they are paused).
  *  M4  `lock` is held for at most BACK_CHUNK_BYTES of allocation or DISCARD_CHUNK_BYTES of
- * punching, and nothing else is taken under it.
+ *      punching, and nothing else is taken under it.
  *
  * A frame that the guest discards and touches again at once (no deflate) is its own affair: the
  * pager gives it a fresh zero page, or lets it wait until there is one. Without a pager the kernel
