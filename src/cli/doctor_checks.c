@@ -141,10 +141,8 @@ static void check_ring0(struct doctor_finding *finding, struct kvm *kvm)
 	else if (per_s < RING0_NATIVE_PER_S)
 		say(finding, DOCTOR_WARN,
 		    "Ring 3 runs at full speed here and ring 0 is emulated: the embedded guest "
-		    "works "
-		    "with real timings, and stock kernels crawl. For those, use a machine with "
-		    "VT-x "
-		    "or AMD-V.",
+		    "works with real timings, and stock kernels crawl. For those, use a machine "
+		    "with VT-x or AMD-V.",
 		    "%" PRIu64 ".%" PRIu64 " million instructions/s: emulated", per_s / MILLION,
 		    per_s / (MILLION / 10) % 10);
 	else

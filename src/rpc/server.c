@@ -121,9 +121,12 @@ static int bind_listening(const char *path, struct err *err)
 	old_umask = umask(0177);
 	ret = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
 	(void)umask(old_umask);
-	if (ret < 0 || listen(fd, CONNECTIONS_MAX) < 0)
-		return err_set(err, ret < 0 ? ret : -errno, "listening on %s: %s", path,
-			       strerror(ret < 0 ? -ret : errno));
+	if (ret == 0 && listen(fd, CONNECTIONS_MAX) < 0) {
+		ret = -errno;
+		(void)unlink(path);
+	}
+	if (ret < 0)
+		return err_set(err, ret, "listening on %s: %s", path, strerror(-ret));
 	return take_fd(&fd);
 }
 
@@ -144,20 +147,21 @@ static void on_listener_closed(uv_handle_t *handle)
 	((struct rpc_server *)handle->data)->is_closed = true;
 }
 
+/* Owns @fd. */
 static int start_listening(struct rpc_server *server, int fd)
 {
 	uv_stream_t *listener = (uv_stream_t *)&server->listener;
-	struct stat st;
-	int ret = uv_pipe_open(&server->listener, fd);
+	struct stat st = { 0 };
+	int ret = lstat(server->path, &st) < 0 ? -errno : 0;
 
+	server->socket_dev = st.st_dev;
+	server->socket_ino = st.st_ino;
+	if (ret == 0)
+		ret = uv_pipe_open(&server->listener, fd);
 	if (ret < 0) {
 		close_fd(&fd);
 		return ret;
 	}
-	if (lstat(server->path, &st) < 0)
-		return -errno;
-	server->socket_dev = st.st_dev;
-	server->socket_ino = st.st_ino;
 	return uv_listen(listener, CONNECTIONS_MAX, on_connection);
 }
 
