@@ -15,8 +15,10 @@
  * Source: ACPI 6.4 §5.2 "ACPI System Description Tables".
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/fd.h"
 #include "boot/acpi_aml.h"
 #include "boot/acpi_dsdt.h"
 #include "boot/boot.h"
@@ -70,6 +72,11 @@ enum {
 	MADT_CPU_ENABLED = 1,
 	LAPIC_ID_END = 255, /* 255 is everybody; ids from here on need x2APIC entries */
 };
+
+static void free_bytes(uint8_t **bytes)
+{
+	free(*bytes);
+}
 
 static uint8_t checksum(const uint8_t *bytes, size_t len)
 {
@@ -227,34 +234,52 @@ static void fill_reset_vector(uint8_t code[16], const struct acpi_config *config
 	memcpy(code, instructions, sizeof(instructions));
 }
 
+static int check_counts(const struct acpi_config *config, struct err *err)
+{
+	if (config->cpu_count <= ACPI_MAX_CPUS && config->mmio_count <= ACPI_MAX_MMIO_DEVICES)
+		return 0;
+	return err_set(err, -E2BIG, "ACPI tables: %u vCPUs and %u devices are more than %d and %d",
+		       config->cpu_count, config->mmio_count, ACPI_MAX_CPUS, ACPI_MAX_MMIO_DEVICES);
+}
+
+/* RSDP, reset vector, zeros. */
+static void fill_last_bytes(uint8_t last[RSDP_AREA_BYTES], uint64_t xsdt,
+			    const struct acpi_config *config)
+{
+	memset(last, 0, RSDP_AREA_BYTES);
+	fill_rsdp(last, xsdt);
+	fill_reset_vector(last + RESET_VECTOR_OFFSET, config);
+}
+
 int acpi_write_tables(struct ram *ram, const struct acpi_config *config, gpa_t *ret_rsdp,
 		      struct err *err)
 {
-	const uint64_t area_bytes = GUEST_ACPI_END - GUEST_ACPI_START;
-	const uint64_t tables_bytes = area_bytes - RSDP_AREA_BYTES;
-	struct aml area = { .capacity = tables_bytes };
+	const gpa_t rsdp = GPA(GUEST_ACPI_END - RSDP_AREA_BYTES);
+	uint8_t last[RSDP_AREA_BYTES];
+	/* Built outside the guest, so that only pages that hold a table are touched in it. */
+	struct aml area = { .capacity = rsdp.addr - GUEST_ACPI_START };
 	uint64_t dsdt, fadt, madt;
-	void *pointer;
-	int failed = ram_zero(ram, GPA(GUEST_ACPI_START), area_bytes);
+	int failed = check_counts(config, err);
 
-	if (!failed)
-		failed = ram_ptr(ram, GPA(GUEST_ACPI_START), area_bytes, &pointer);
 	if (failed)
-		return image_ram_failed(failed, "ACPI tables", GPA(GUEST_ACPI_START), err);
-	if (config->cpu_count > ACPI_MAX_CPUS || config->mmio_count > ACPI_MAX_MMIO_DEVICES)
-		return err_set(err, -E2BIG,
-			       "ACPI tables: %u vCPUs and %u devices are more than %d and %d",
-			       config->cpu_count, config->mmio_count, ACPI_MAX_CPUS,
-			       ACPI_MAX_MMIO_DEVICES);
-	area.bytes = pointer;
+		return failed;
+	CLEANUP(free_bytes)
+	uint8_t *bytes = malloc(area.capacity);
+	if (!bytes)
+		return err_set(err, -ENOMEM, "ACPI tables: no memory for %zu bytes", area.capacity);
+	area.bytes = bytes;
 	dsdt = add_dsdt(&area, config);
 	fadt = add_fadt(&area, config, dsdt);
 	madt = add_madt(&area, config);
-	fill_rsdp(area.bytes + tables_bytes, add_xsdt(&area, fadt, madt));
-	fill_reset_vector(area.bytes + tables_bytes + RESET_VECTOR_OFFSET, config);
+	fill_last_bytes(last, add_xsdt(&area, fadt, madt), config);
 	if (area.full)
 		return err_set(err, -E2BIG, "the ACPI tables of %u vCPUs do not fit %zu bytes",
 			       config->cpu_count, area.capacity);
-	*ret_rsdp = GPA(GUEST_ACPI_START + tables_bytes);
+	failed = ram_write(ram, GPA(GUEST_ACPI_START), area.bytes, area.len);
+	if (!failed)
+		failed = ram_write(ram, rsdp, last, sizeof(last));
+	if (failed)
+		return image_ram_failed(failed, "ACPI tables", GPA(GUEST_ACPI_START), err);
+	*ret_rsdp = rsdp;
 	return 0;
 }
