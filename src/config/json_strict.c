@@ -3,7 +3,8 @@
  *
  * Two passes. The first counts brackets, values and the length of numbers, because the
  * second, jansson, recurses per bracket and reads numbers of any length. jansson then does the
- * grammar, UTF-8, surrogates, duplicate keys and trailing bytes. The first pass need not know the
+ * grammar, UTF-8, surrogates, duplicate keys and trailing bytes. A NUL byte is found by the first
+ * pass, too: jansson 2.14 passes over one that follows a number or a word. The first pass need not know the
  * grammar: on text that is not JSON it may count too much or too little after the first mistake,
  * but never more brackets deep than what jansson would recurse into before that mistake.
  */
@@ -70,6 +71,8 @@ static int scan_limits(const char *bytes, size_t len, unsigned max_depth,
 				return fail(ret_place, line, start, err, "number too long");
 			continue;
 		}
+		if (bytes[at] == '\0')
+			return fail(ret_place, line, at, err, "a NUL byte");
 		if (bytes[at] == '\n')
 			line++;
 		if ((bytes[at] == '[' || bytes[at] == '{' || bytes[at] == ',') &&

@@ -131,6 +131,13 @@ static const struct text refused[] = {
 	TEXT("{\"a\\u0000b\":1}"),
 	TEXT("{}\0"),
 	TEXT("\0{}"),
+	TEXT("123\0"),
+	TEXT("[1\0]"),
+	TEXT("[true\0]"),
+	TEXT("{\"a\":null\0,\"b\":1}"),
+	TEXT("{\"a\"\0:1}"),
+	TEXT("[\0]"),
+	TEXT("[\"a\\\0\"]"),
 	/* duplicate keys, also when spelled differently */
 	TEXT("{\"a\":1,\"a\":1}"),
 	TEXT("{\"a\":1,\"\\u0061\":2}"),
