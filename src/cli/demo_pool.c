@@ -28,6 +28,8 @@
 #include "cli/output.h"
 #include "memory/hostmem.h"
 
+enum { STILL_TRIES = 1000 };
+
 static const char pool_path[] = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
 static const char surplus_path[] = "/sys/kernel/mm/hugepages/hugepages-2048kB/surplus_hugepages";
 
@@ -52,13 +54,20 @@ static int64_t read_number(const char *path)
 	return strtoll(text, NULL, 10);
 }
 
-/* What the kernel compares a written number with: not what only lives until it is freed. */
+/* What the kernel compares a written number with: without those that only live until they are freed.
+ * Two files, read until both stood still meanwhile: a VM that is ending frees pages between. */
 static int64_t read_persistent(void)
 {
-	int64_t total = read_number(pool_path);
-	int64_t surplus = read_number(surplus_path);
+	for (int tries = 0; tries < STILL_TRIES; tries++) {
+		int64_t total = read_number(pool_path);
+		int64_t surplus = read_number(surplus_path);
 
-	return total < 0 || surplus < 0 ? -1 : total - surplus;
+		if (total < 0 || surplus < 0)
+			break;
+		if (total == read_number(pool_path) && surplus == read_number(surplus_path))
+			return total - surplus;
+	}
+	return -1;
 }
 
 /* How many frames the pool really changed by; a negative errno in *ret_error otherwise. */

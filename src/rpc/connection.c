@@ -26,7 +26,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/log.h"
+#include "base/strbuf.h"
 #include "base/units.h"
 
 #define UNSENT_PAUSE_BYTES (UINT64_C(256) * KIB_BYTES)
@@ -321,22 +323,41 @@ static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf)
 		read_on(connection);
 }
 
-static void answer_waiting(struct connection *connection)
+/* Answers to requests that came together leave together. 1: more may be waiting; 0: no more, or not
+ * now; -EMSGSIZE: what is arriving is too long. */
+static int answer_some(struct connection *connection)
 {
+	CLEANUP(strbuf_fini)
+	struct strbuf answers;
 	const char *message;
 	size_t len;
-	char *answer;
-	int ret = 1;
+	char *answer = NULL;
+	int ret = 0;
 
-	while (may_read(connection) && ret > 0) {
+	strbuf_init(&answers, UNSENT_MAX_BYTES);
+	while (may_read(connection) && !answers.failed && answers.len < UNSENT_PAUSE_BYTES) {
 		ret = frame_next(&connection->frame, &message, &len);
 		if (ret <= 0)
 			break;
 		if (jsonrpc_answer(&connection->rpc, message, len, &answer) < 0)
-			connection_close(connection);
+			answers.failed = true;
 		else if (answer)
-			send_text(connection, answer);
+			strbuf_append(&answers, answer, strlen(answer));
+		free_text(&answer);
 	}
+	if (answers.failed)
+		connection_close(connection);
+	else if (answers.len > 0)
+		send_text(connection, strbuf_take(&answers));
+	return ret;
+}
+
+static void answer_waiting(struct connection *connection)
+{
+	int ret = 1;
+
+	while (may_read(connection) && ret > 0)
+		ret = answer_some(connection);
 	if (ret < 0)
 		leave_after(connection, API_ERROR_TOO_LARGE,
 			    "a message may have at most 1 MiB; this connection ends");
