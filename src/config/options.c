@@ -45,18 +45,6 @@ static const struct option_group groups[] = {
 
 _Static_assert(ARRAY_LEN(option_rows) <= 64, "given_by_flag has a bit per option");
 
-const char *option_type_name(enum option_type type)
-{
-	static const char *const names[] = {
-		[OPTION_NAME] = "name",	    [OPTION_UUID] = "UUID",
-		[OPTION_STRING] = "string", [OPTION_PATH] = "path",
-		[OPTION_SIZE] = "size",	    [OPTION_UNSIGNED] = "integer",
-		[OPTION_BOOL] = "boolean",  [OPTION_ENUM] = "one of a list",
-	};
-
-	return names[type];
-}
-
 const struct option_row *option_table(size_t *ret_count)
 {
 	*ret_count = ARRAY_LEN(option_rows);

@@ -25,7 +25,6 @@ enum option_type {
 	OPTION_BOOL,	 /* bool; as text on or off */
 	OPTION_ENUM,	 /* an enum from 0; as text one of choices */
 };
-const char *option_type_name(enum option_type type);
 
 struct option_row {
 	const char *key;

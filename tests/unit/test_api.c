@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/params.h"
 #include "base/units.h"
 
 /* A backend that remembers what it was asked, and answers what a test told it to. */
@@ -168,6 +169,53 @@ static void wrong_parameters_are_refused_in_words(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
 		assert_refused(*state, cases[i].method, cases[i].params, API_ERROR_INVALID_PARAMS,
 			       cases[i].sentence);
+}
+
+/* A verb with every type, which ours do not have yet. */
+static int check_made_up(const char *params, struct err *err)
+{
+	static const struct api_field fields[] = {
+		{ "text", API_STRING, true, "words" },
+		{ "flag", API_BOOLEAN, true, "yes or no" },
+		{ "members", API_OBJECT, false, "things" },
+		{ .name = NULL },
+	};
+	static const struct api_verb_row verb = { .method = "made.up", .params = fields };
+	json_t *json = json_loads(params, 0, NULL);
+	json_t *checked = NULL;
+	int code = params_check(&verb, json, &checked, err);
+
+	assert_non_null(json);
+	assert_true((code == 0) == (checked != NULL));
+	json_decref(checked);
+	json_decref(json);
+	return code;
+}
+
+static void required_parameters_and_every_type_are_checked(void **state)
+{
+	static const struct {
+		const char *params, *sentence;
+	} refused[] = {
+		{ "{}", "made.up: text is missing: words" },
+		{ "[]", "made.up: text is missing: words" },
+		{ "[null,true]", "made.up: text is missing: words" },
+		{ "[\"a\"]", "made.up: flag is missing: yes or no" },
+		{ "[1,true]", "made.up: text must be a string" },
+		{ "[\"a\",0]", "made.up: flag must be true or false" },
+		{ "[\"a\",true,[]]", "made.up: members must be an object" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+		struct err err = { 0 };
+
+		assert_int_equal(check_made_up(refused[i].params, &err), API_ERROR_INVALID_PARAMS);
+		assert_string_equal(err.text, refused[i].sentence);
+	}
+	assert_int_equal(check_made_up("[\"a\",false]", NULL), 0);
+	assert_int_equal(check_made_up("[\"a\",true,{}]", NULL), 0);
+	assert_int_equal(check_made_up("{\"flag\":true,\"text\":\"\"}", NULL), 0);
 }
 
 static void every_verb_is_possible_exactly_in_its_states(void **state)
@@ -408,6 +456,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_handlers_own_error_is_passed_on, start, end),
 		cmocka_unit_test_setup_teardown(a_handler_that_misbehaves_is_an_internal_error,
 						start, end),
+		cmocka_unit_test(required_parameters_and_every_type_are_checked),
 		cmocka_unit_test(every_row_is_complete),
 		cmocka_unit_test(the_openrpc_document_has_the_standards_shape),
 		cmocka_unit_test(the_document_says_what_parameters_may_be),

@@ -452,6 +452,28 @@ static void a_file_of_more_than_1_MiB_is_refused(void **state)
 	assert_non_null(strstr(err.text, "big.json:1: not JSON: empty"));
 }
 
+static void a_file_named_without_a_directory_is_in_this_one(void **state)
+{
+	CLEANUP(vm_config_fini)
+	struct vm_config config;
+	CLEANUP(free_text)
+	char *before = getcwd(NULL, 0);
+	struct err err = { 0 };
+	char expected[128];
+	int ret;
+
+	(void)state;
+	(void)write_file("here.json", "{\"boot\":{\"kernel\":\"vmlinuz\"}}", 0600);
+	(void)snprintf(expected, sizeof(expected), "%s/vmlinuz", directory);
+	vm_config_init(&config);
+	assert_int_equal(chdir(directory), 0);
+	ret = vm_config_load(&config, "here.json", &err);
+	assert_int_equal(chdir(before), 0);
+	if (ret < 0)
+		fail_msg("%s", err.text);
+	assert_string_equal(config.boot.kernel_path, expected);
+}
+
 static void relative_paths_start_from_the_files_directory(void **state)
 {
 	CLEANUP(vm_config_fini)
@@ -652,6 +674,7 @@ int main(void)
 		cmocka_unit_test(somebody_elses_file_is_refused_CF03),
 		cmocka_unit_test(path_loops_and_other_things_than_files_are_refused_CF03),
 		cmocka_unit_test(a_file_of_more_than_1_MiB_is_refused),
+		cmocka_unit_test(a_file_named_without_a_directory_is_in_this_one),
 		cmocka_unit_test(relative_paths_start_from_the_files_directory),
 		cmocka_unit_test(every_example_in_configs_is_a_valid_vm),
 		cmocka_unit_test(what_is_written_is_read_back_to_the_same),
