@@ -19,9 +19,12 @@
  * numbers can mean reporting, and no driver is disappointed.
  *
  * Limits. A list has at most LIST_MAX_PAGES pages, a turn about TURN_WORK units of work: 30 ms in
- * the slowest case, 4 KiB frames one by one. Not done: free page hinting (migration), page
- * poisoning. Sources: virtio 1.2 §5.5 "Traditional Memory Balloon Device"; Linux
- * include/uapi/linux/ virtio_balloon.h for tags of 6.12.
+ * the slowest case, 4 KiB frames one by one.
+ *
+ * Not done: free page hinting (migration), page poisoning.
+ *
+ * Sources: virtio 1.2 §5.5 "Traditional Memory Balloon Device"; for the tags of 6.12 Linux
+ * include/uapi/linux/virtio_balloon.h.
  */
 #include "balloon/balloon.h"
 

@@ -9,9 +9,12 @@
  * means.
  *
  * Threads: registers on any vCPU thread; a mutex inside, held during set_route and not during
- * unmasked. Limits: BOARD_PIN_COUNT pins. Remote IRR and delivery status read as 0: deliveries
- * go from an irqfd to the local APIC and are not seen here. Delivery modes SMI and ExtINT
- * have no source on this board and are never delivered, nor are fixed vectors below 16.
+ * unmasked.
+ *
+ * Limits: BOARD_PIN_COUNT pins. Remote IRR and delivery status read as 0: deliveries go from an
+ * irqfd to the local APIC and are not seen here. Delivery modes SMI and ExtINT have no source on
+ * this board and are never delivered, nor are fixed vectors below 16.
+ *
  * Sources: Intel 82093AA data sheet §3 "Register Description"; KVM API 4.52 KVM_SET_GSI_ROUTING;
  * Linux Documentation/virt/kvm/x86/cpuid.rst KVM_FEATURE_MSI_EXT_DEST_ID.
  */

@@ -4,12 +4,14 @@
  * Design. Only the control thread changes state. vCPU threads, devices and the console ask by
  * lifecycle_request(); one request is kept, the first wins, so that what a guest does after its own
  * power-off cannot turn it into a crash. REQUEST_KILL overrides.
+ *
  * Transitions
  *  STARTING -> RUNNING            [lifecycle_start]
  *  RUNNING -> PAUSED -> RUNNING   [lifecycle_pause, lifecycle_resume]
- *  RUNNING | PAUSED -> same       [lifecycle_reset]  the guest starts anew; a paused VM stays
- * paused any -> STOPPED                 [lifecycle_end]    the process ends when the loop returns
+ *  RUNNING | PAUSED -> same       [lifecycle_reset]  the guest starts anew
+ *  any -> STOPPED                 [lifecycle_end]    the process ends when the loop returns
  *  WAITING is RUNNING while a thread waits for a host frame (famine.c); it is not stored.
+ *
  * Invariants
  *  S1  Guest RAM and devices are changed by us (reset, load) only while every vCPU is parked.
  *  S2  A reset that finds no host memory for the kernel waits and tries again; it loses nothing,
