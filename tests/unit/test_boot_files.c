@@ -158,6 +158,20 @@ static void test_no_kernel_at_all_is_an_error(void **state)
 	assert_string_equal(err.text, "no kernel was given");
 }
 
+static void test_a_guest_of_1_mib_is_told_so(void **state)
+{
+	struct elf_image image = elf_image_good();
+	struct fixture_file kernel = fixture_file(&image, sizeof(image));
+	struct ram *tiny = fixture_ram(1);
+	struct err err = { 0 };
+
+	(void)state;
+	assert_int_equal(boot_path(tiny, kernel.path, NULL, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "more than 1 MiB"));
+	ram_close(tiny);
+	fixture_unlink(&kernel);
+}
+
 static void test_a_second_load_finds_a_clean_slate(void **state)
 {
 	struct elf_image image = elf_image_good();
@@ -211,6 +225,7 @@ int main(void)
 		cmocka_unit_test(
 			test_LD01_a_file_that_changes_while_it_is_read_is_an_error_or_whole),
 		cmocka_unit_test(test_no_kernel_at_all_is_an_error),
+		cmocka_unit_test(test_a_guest_of_1_mib_is_told_so),
 		cmocka_unit_test(test_a_second_load_finds_a_clean_slate),
 		cmocka_unit_test(test_debians_cloud_kernel_is_accepted),
 	};
