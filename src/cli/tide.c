@@ -23,8 +23,8 @@ enum {
 	TIDE_ROWS = 8,
 	ROW_STEPS = 8,
 	TIDE_STEPS = TIDE_ROWS * ROW_STEPS,
-	TIDE_MARGIN = 12,
-	TIDE_COLUMNS_MIN = 20
+	TERMINAL_COLUMNS_MIN = 80, /* no row of the chart is longer: a wrapped one would move */
+	TERMINAL_ROWS_MIN = TIDE_ROWS + 7
 };
 
 static const char *const blocks[ROW_STEPS + 1] = { " ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
@@ -40,10 +40,7 @@ void tide_init(struct tide *tide, uint64_t maximum_bytes, bool has_pool)
 	tide->has_unicode = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) < 0)
 		return;
-	tide->columns = window.ws_col > TIDE_MARGIN ? window.ws_col - TIDE_MARGIN : 0;
-	if (tide->columns > TIDE_COLUMNS_MAX)
-		tide->columns = TIDE_COLUMNS_MAX;
-	tide->redraws = tide->columns >= TIDE_COLUMNS_MIN && window.ws_row > TIDE_ROWS + 6;
+	tide->redraws = window.ws_col >= TERMINAL_COLUMNS_MIN && window.ws_row >= TERMINAL_ROWS_MIN;
 }
 
 static uint64_t steps_of(const struct tide *tide, uint64_t bytes)
@@ -116,13 +113,13 @@ static void draw_figures(struct tide *tide, const struct tide_sample *sample)
 	put_figure("taken", sample->taken_bytes);
 	put_figure("returned", sample->returned_bytes);
 	end_row(tide);
-	(void)printf("%10s  ", "");
+	(void)printf("%12s", "");
 	put_coloured(OUT_BLUE, tide->has_unicode ? "█" : "#");
-	(void)printf(" held by the guest %-9s  ", units_format_size(sample->resident_bytes, text));
+	(void)printf(" guest holds %-9s  ", units_format_size(sample->resident_bytes, text));
 	put_coloured(OUT_GREEN, tide->has_unicode ? "░" : ".");
-	(void)fputs(" given back", stdout);
+	(void)fputs(" it gave back", stdout);
 	if (tide->has_pool)
-		(void)printf("   host pool %s free",
+		(void)printf("    host pool %s free",
 			     units_format_size(sample->pool_free_bytes, text));
 	end_row(tide);
 }
@@ -165,7 +162,7 @@ void tide_add(struct tide *tide, const char *act, const struct tide_sample *samp
 	if (!tide->redraws) {
 		print_line(tide, act, sample);
 	} else {
-		if (tide->count == tide->columns)
+		if (tide->count == TIDE_COLUMNS)
 			memmove(tide->samples, tide->samples + 1,
 				--tide->count * sizeof(tide->samples[0]));
 		tide->samples[tide->count++] = *sample;

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { TIDE_COLUMNS_MAX = 60 };
+enum { TIDE_COLUMNS = 60 };
 
 struct tide_sample {
 	uint64_t asked_bytes, taken_bytes, returned_bytes;
@@ -22,10 +22,9 @@ struct tide {
 	bool has_pool;
 	bool redraws; /* a terminal: otherwise lines */
 	bool has_unicode;
-	unsigned columns;
 	unsigned drawn_rows;
 	unsigned count; /* of samples kept, the oldest first */
-	struct tide_sample samples[TIDE_COLUMNS_MAX];
+	struct tide_sample samples[TIDE_COLUMNS];
 };
 
 void tide_init(struct tide *tide, uint64_t maximum_bytes, bool has_pool);
