@@ -32,7 +32,7 @@ static int change_state(struct cli_call *call, const char *method)
 
 	if (ret != EXIT_CODE_OK)
 		return ret;
-	ret = vm_call(&vm, method, NULL, &result);
+	ret = vm_call_within(&vm, method, NULL, VM_CHANGE_TIMEOUT_MS, &result);
 	if (ret == EXIT_CODE_OK)
 		ret = say_state(call, &vm, result);
 	vm_close(&vm);

@@ -157,12 +157,18 @@ void vm_close(struct vm *vm)
 	vm->client = NULL;
 }
 
-int vm_call(struct vm *vm, const char *method, json_t *params, json_t **ret_result)
+int vm_call_within(struct vm *vm, const char *method, json_t *params, int timeout_ms,
+		   json_t **ret_result)
 {
 	struct err err = { 0 };
-	int ret = rpc_client_call(vm->client, method, params, VM_CALL_TIMEOUT_MS, ret_result, &err);
+	int ret = rpc_client_call(vm->client, method, params, timeout_ms, ret_result, &err);
 
 	return ret == 0 ? EXIT_CODE_OK : vm_say_failure(vm, ret, &err);
+}
+
+int vm_call(struct vm *vm, const char *method, json_t *params, json_t **ret_result)
+{
+	return vm_call_within(vm, method, params, VM_CALL_TIMEOUT_MS, ret_result);
 }
 
 int vm_wait_gone(struct vm *vm, int timeout_ms)

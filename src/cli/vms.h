@@ -12,7 +12,8 @@
 #include "config/vm_config.h"
 #include "rpc/rpc.h"
 
-enum { VM_CALL_TIMEOUT_MS = 3000, VM_LIST_MAX = 4096 };
+/* A question is answered at once; a change may have to empty memory and load a kernel. */
+enum { VM_CALL_TIMEOUT_MS = 3000, VM_CHANGE_TIMEOUT_MS = 60000, VM_LIST_MAX = 4096 };
 
 struct vm {
 	char name[VM_NAME_BYTES];
@@ -23,8 +24,10 @@ struct vm {
 int vm_open(const char *name, struct vm *ret_vm); /* an enum exit_code */
 void vm_close(struct vm *vm);
 
-/* One call within VM_CALL_TIMEOUT_MS. Steals @params. */
+/* One call within VM_CALL_TIMEOUT_MS, or within @timeout_ms. Steals @params. */
 int vm_call(struct vm *vm, const char *method, json_t *params, json_t **ret_result);
+int vm_call_within(struct vm *vm, const char *method, json_t *params, int timeout_ms,
+		   json_t **ret_result);
 
 /* The exit code for what rpc_client_call() returned, with its sentence said. */
 int vm_say_failure(const struct vm *vm, int code, const struct err *err);
