@@ -260,7 +260,7 @@ static void a_kick_that_comes_before_the_wait_ends_it(void **state)
 	start(b);
 	await(&b->done);
 	/* Each wait that missed its kick would take VCPU_RETRY_MS. */
-	assert_true(clock_now_ns() - start_ns < TRIES * VCPU_RETRY_MS * NS_PER_MS / 2);
+	assert_true(clock_now_ns() - start_ns < NS_PER_MS * TRIES * VCPU_RETRY_MS / 2);
 	vcpus_pause(b->vcpus);
 	assert_int_equal(b->asked_to_back, TRIES);
 }

@@ -17,6 +17,7 @@
 #include "tiny_guest.h"
 
 enum { VCPUS = 2, LAPIC_TPR = 0x80, LAPIC_SVR = 0xf0, LAPIC_LVT_TIMER = 0x320, MXCSR_MASK = 28 };
+enum { X87_BYTES = 8 * 16, XMM_BYTES = 16 * 16 };
 
 static const uint32_t msr_indexes[] = {
 	0x4b564d01, 0x4b564d02, 0x4b564d03, 0x4b564d04, 0x12,  0x277,
@@ -38,7 +39,7 @@ struct state {
 	struct kvm_mp_state mp_state;
 	struct kvm_lapic_state lapic;
 	struct msr_list msrs;
-	uint8_t legacy_fpu[160 + 16 * 16]; /* up to and with the XMM registers */
+	uint8_t legacy_fpu[160 + XMM_BYTES]; /* up to and with the XMM registers */
 };
 
 static void must(const struct vcpu *vcpu, unsigned long request, void *arg, const char *name)
@@ -81,8 +82,8 @@ static void dirty(const struct vcpu *vcpu, const struct state *clean)
 	const uint32_t svr = 0x1ff, masked_deadline = 0x500ef, tpr = 0x40;
 
 	MUST(vcpu, KVM_GET_XSAVE, &xsave);
-	memset(bytes + 32, 0x5a, 8 * 16);   /* x87 */
-	memset(bytes + 160, 0x5a, 16 * 16); /* XMM */
+	memset(bytes + 32, 0x5a, X87_BYTES);  /* x87 */
+	memset(bytes + 160, 0x5a, XMM_BYTES); /* XMM */
 	bytes[0] = 0x40;
 	bytes[512] |= 3;
 	MUST(vcpu, KVM_SET_XSAVE, &xsave);
