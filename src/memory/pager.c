@@ -91,7 +91,7 @@ static int settle_frame(const struct pager *pager, uint64_t offset_bytes)
 	int result = -EFAULT;
 
 	for (int i = 0; i < PUNCH_RACES && result == -EFAULT; i++) { /* P5 */
-		result = ram_back_offset(pager->ram, offset_bytes, frame_bytes);
+		result = ram_allocate_offset(pager->ram, offset_bytes, frame_bytes);
 		if (result == 0)
 			result = map_frame(pager, offset_bytes);
 	}

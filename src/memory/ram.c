@@ -119,7 +119,7 @@ static int take_first_frames(struct ram *ram, const struct ram_config *config, s
 	return result;
 }
 
-/* Frames that are reserved are mapped at once: they never fault. */
+/* What take_first_frames() took is mapped at once: it never faults. */
 static int start_pager(struct ram *ram, const struct ram_config *config, struct err *err)
 {
 	int result;
@@ -129,8 +129,8 @@ static int start_pager(struct ram *ram, const struct ram_config *config, struct 
 	result = pager_start(ram, &config->events, &ram->pager, err);
 	if (result == -EPERM || result == -EACCES || result == -ENOSYS || result == -EINVAL)
 		return 0;
-	if (result == 0 && config->reserve)
-		pager_map(ram->pager, 0, config->ram_bytes);
+	if (result == 0)
+		pager_map(ram->pager, 0, config->reserve ? config->ram_bytes : config->frame_bytes);
 	return result;
 }
 
@@ -206,7 +206,7 @@ uint64_t ram_resident_bytes(const struct ram *ram)
 }
 
 /* Back the first run of unknown frames in [first, end), at most BACK_CHUNK_BYTES of it. */
-static int back_run(struct ram *ram, uint64_t first, uint64_t end)
+static int back_run(struct ram *ram, struct pager *mapper, uint64_t first, uint64_t end)
 {
 	uint64_t most = BACK_CHUNK_BYTES >> ram->frame_shift;
 	int result = 0;
@@ -220,10 +220,13 @@ static int back_run(struct ram *ram, uint64_t first, uint64_t end)
 	if (result == 0)
 		known_set(&ram->known, first, end - first);
 	(void)pthread_mutex_unlock(&ram->lock);
+	if (result == 0 && mapper) /* else the first touch would wait for the pager */
+		pager_map(mapper, first << ram->frame_shift, (end - first) << ram->frame_shift);
 	return result;
 }
 
-int ram_back_offset(struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes)
+static int back_range(struct ram *ram, struct pager *mapper, uint64_t offset_bytes,
+		      uint64_t len_bytes)
 {
 	uint64_t first = offset_bytes >> ram->frame_shift;
 	uint64_t end = (offset_bytes + len_bytes + ram->layout.frame_bytes - 1) >> ram->frame_shift;
@@ -233,9 +236,19 @@ int ram_back_offset(struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes)
 		first = known_find_clear(&ram->known, first, end);
 		if (first == end)
 			return 0;
-		result = back_run(ram, first, end);
+		result = back_run(ram, mapper, first, end);
 	}
 	return result;
+}
+
+int ram_back_offset(struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes)
+{
+	return back_range(ram, ram->pager, offset_bytes, len_bytes);
+}
+
+int ram_allocate_offset(struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes)
+{
+	return back_range(ram, NULL, offset_bytes, len_bytes);
 }
 
 int ram_back(struct ram *ram, gpa_t gpa, uint64_t len_bytes)

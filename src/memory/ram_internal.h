@@ -55,7 +55,9 @@ struct ram {
 	struct pager *pager;  /* NULL: the kernel answers page faults */
 };
 
-/* ram_back() by file offset, for ranges already checked. */
+/* ram_back() by file offset, for ranges already checked. New frames are mapped into the guest view
+ * as well; ram_allocate_offset() leaves that to its caller, the pager. */
 int ram_back_offset(struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes);
+int ram_allocate_offset(struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes);
 
 #endif
