@@ -135,7 +135,8 @@ static void check_ring0(struct doctor_finding *finding, struct kvm *kvm)
 
 	finding->what = "guest ring 0";
 	if (kvm->fd < 0)
-		say(finding, DOCTOR_WARN, "", "not measured without /dev/kvm");
+		say(finding, DOCTOR_WARN, "Make /dev/kvm usable first.",
+		    "not measured without /dev/kvm");
 	else if (kvm_measure_ring0(kvm, &per_s, &err) < 0)
 		say(finding, DOCTOR_WARN, err.text, "could not be measured");
 	else if (per_s < RING0_NATIVE_PER_S)

@@ -96,12 +96,12 @@ class Guest:
                     if found:
                         return found, index + 1, at
                     if line is None:
-                        raise Failed(f"ended ({self.process.wait()}) before '{pattern}': {self.tail()}")
+                        raise Failed(f"ended ({self.process.wait()}) before '{pattern}': {self.tail(40)}")
                 if not self.news.wait(end - time.monotonic()):
                     raise Failed(f"no '{pattern}' within {seconds} s: {self.tail()}")
 
-    def tail(self):
-        return " / ".join(line for _, line in self.lines[-4:] if line)
+    def tail(self, count=4):
+        return " / ".join(line for _, line in self.lines[-count:] if line)
 
     def neap(self, *args):
         done = subprocess.run([NEAP, *args], capture_output=True, text=True, check=False)
