@@ -301,7 +301,7 @@ static void this_host_has_a_supported_set(void **state)
 
 	(void)state;
 	if (access("/dev/kvm", R_OK | W_OK) < 0) {
-		print_message("no /dev/kvm here\n");
+		print_message("skipped: /dev/kvm cannot be opened here\n");
 		skip();
 	}
 	assert_int_equal(kvm_open(&host, &err), 0);

@@ -66,7 +66,7 @@ static void ring_0_is_measured_in_little_time(void **state)
 
 	(void)state;
 	if (access("/dev/kvm", R_OK | W_OK) < 0) {
-		print_message("no /dev/kvm here\n");
+		print_message("skipped: /dev/kvm cannot be opened here\n");
 		skip();
 	}
 	assert_int_equal(kvm_open(&kvm, &err), 0);
