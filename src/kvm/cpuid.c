@@ -10,7 +10,10 @@
  * own, level 3 shared by all.
  *
  * Hidden: MONITOR/MWAIT (every one would exit), VMX and SVM (a reset does not put back nested
- * state), AMD's extended topology leaf 0x8000_0026 (guests fall back to 0xB, which is filled).
+ * state), AMD's extended topology leaf 0x8000_0026 (guests fall back to 0xB, which is filled), and
+ * asynchronous page faults: a vCPU that KVM put to sleep in ring 0 until a missing page is there
+ * would never wake after a reset, which forgets the page but not the sleep. A guest without them wakes
+ * by the page.
  *
  * Sources. Intel SDM 2A "CPUID-CPU Identification" leaves 1, 4, 0BH, 1FH. AMD APM 3 appendix E
  * "Obtaining Processor Information Via the CPUID Instruction". Linux x86/kvm/cpuid.rst.
@@ -34,6 +37,8 @@
 #define ECX80000001_SVM	       (UINT32_C(1) << 2)
 
 #define KVM_FEATURE_LEAF_MSI_EXT_DEST_ID (UINT32_C(1) << 15)
+/* KVM_FEATURE_ASYNC_PF, _ASYNC_PF_VMEXIT and _ASYNC_PF_INT. */
+#define KVM_FEATURE_LEAF_ASYNC_PF (UINT32_C(1) << 4 | UINT32_C(1) << 10 | UINT32_C(1) << 14)
 
 #define EBX0_INTEL UINT32_C(0x756e6547) /* "Genu" */
 
@@ -117,10 +122,11 @@ static void set_topology(struct kvm_cpuid_entry2 *e, const struct topology *t)
 	}
 }
 
-/* Only with many vCPUs, so that a stock guest does not depend on it elsewhere: interrupts
- * can then name APIC ids above 255 without an IOMMU (irq.c). */
+/* Extended destinations only with many vCPUs, so that a stock guest does not depend on them
+ * elsewhere: interrupts can then name APIC ids above 255 without an IOMMU (irq.c). */
 static void set_kvm_features(struct kvm_cpuid_entry2 *e, const struct topology *t)
 {
+	e->eax &= ~KVM_FEATURE_LEAF_ASYNC_PF;
 	if (t->count > 255 && t->kvm->has_x2apic_32bit_ids)
 		e->eax |= KVM_FEATURE_LEAF_MSI_EXT_DEST_ID;
 }
