@@ -21,6 +21,7 @@
 
 #include <cmocka.h>
 
+#include "../support/testing.h"
 #include "tiny_guest.h"
 
 enum { MISSING = 0x300000, MISSING_BYTES = 0x1000, WAIT_MS = 10000, PAGE_FAULT = 14 };
@@ -62,10 +63,8 @@ static int missing_page(struct tiny_guest *g)
 	};
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 
-	if (fd < 0) {
-		print_message("userfaultfd: %s\n", strerror(errno));
-		skip();
-	}
+	if (fd < 0)
+		test_skip_case("this process may not use userfaultfd");
 	assert_int_equal(ioctl(fd, UFFDIO_API, &api), 0);
 	assert_int_equal(ioctl(fd, UFFDIO_REGISTER, &range), 0);
 	return fd;
@@ -139,10 +138,8 @@ static void a_guest_with_async_faults_starts_again_after_a_reset(void **state)
 
 static void skip_on_page_table_kvm(void)
 {
-	if (kvm_kind() != KVM_KIND_PAGE_TABLE)
-		return;
-	print_message("page-table KVM waits for the page inside KVM_RUN\n");
-	skip();
+	if (kvm_kind() == KVM_KIND_PAGE_TABLE)
+		test_skip_case("page-table KVM waits for the page inside KVM_RUN");
 }
 
 static void a_vcpu_put_to_sleep_in_ring_0_wakes_with_its_page(void **state)
