@@ -27,7 +27,7 @@ const char *api_state_name(enum api_state state);
 /* Sets of states, as the rows of verbs.def name them. */
 enum api_states {
 	API_STATES_ANY = (1 << API_STATE_COUNT) - 1,
-	API_STATES_LIVE = API_STATES_ANY & ~(1 << API_STATE_STOPPED),
+	API_STATES_LIVE = API_STATES_ANY & ~(1 << API_STATE_STARTING) & ~(1 << API_STATE_STOPPED),
 };
 
 enum api_verb_id {

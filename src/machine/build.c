@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "machine/devices.h"
 
 static int up_loops(struct machine *machine, struct err *err)
@@ -106,8 +105,7 @@ static int up_ram(struct machine *machine, struct err *err)
 	const struct vm_config *config = machine->config;
 	struct ram_config ram = {
 		.ram_bytes = config->memory.maximum_bytes,
-		.frame_bytes =
-			config->memory.pages == VM_PAGES_2M ? HUGE_FRAME_BYTES : GUEST_PAGE_BYTES,
+		.frame_bytes = vm_config_frame_bytes(config),
 		.hugetlbfs_dir = config->memory.hugetlbfs_dir,
 		.reserve = config->memory.reserve,
 		.progress = on_reserve_progress,

@@ -2,15 +2,17 @@
 /* famine.c - the pool is empty and the guest touches new memory: it waits, and we say so.
  *
  * Problem. Without a frame to give, other monitors die of SIGBUS. Here whoever needs the frame
- * waits: a vCPU in its exit handler, a device queue in its stall timer. Both ask again every few
- * milliseconds, so the guest goes on soon after pages return, whoever returned them.
+ * waits: a vCPU in the kernel until the pager has a frame for it (without a pager: in its exit
+ * handler), a device queue in its stall timer. All ask again every few milliseconds, so the guest
+ * goes on soon after pages return, whoever returned them. The pager counts as one that waits.
  * Invariants
  *  F1  A waiting thread is counted exactly once: `counted_in` (thread-local) holds the generation
  *      it was counted in.
  *  F2  A reset starts a new generation and sets the count to zero; a thread counted in an older
  *      one does not count itself out.
  *  F3  `waiting` going 0 -> 1 and 1 -> 0 wakes the control thread, which alone tells the world.
- * Limits. A wait has no end of its own: vm.kill, vm.reset and vm.pause work meanwhile.
+ * Limits. A wait has no end of its own. vm.kill works meanwhile; vm.pause and vm.reset do, but for
+ * a vCPU that the kernel does not let a signal reach (memory/pager.c, "Limits").
  */
 #include <errno.h>
 

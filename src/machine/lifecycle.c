@@ -152,8 +152,8 @@ void lifecycle_reset(struct machine *machine, const char *cause)
 		return;
 	machine->life.resume_after_reset = machine->life.state == API_STATE_RUNNING;
 	vcpus_pause(machine->vcpus);
-	(void)vcpus_forget_exits(machine->vcpus,
-				 NULL); /* nothing of the old guest writes any more */
+	/* Nothing of the old guest writes any more. */
+	(void)vcpus_forget_exits(machine->vcpus, NULL);
 	forget_guest_request(&machine->life);
 	famine_forget(machine);
 	loop_call(&machine->io, reset_io_side, machine);

@@ -16,7 +16,7 @@
 #include "machine/device_types.h"
 #include "machine/devices.h"
 
-enum { STALL_RETRY_MS = 5, DOORBELL_VALUE_BYTES = 4 };
+enum { STALL_RETRY_MS = 5 };
 
 static void on_stall_timer(uv_timer_t *timer);
 

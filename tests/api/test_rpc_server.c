@@ -632,10 +632,8 @@ static void another_user_is_turned_away(void **state)
 	int status;
 	pid_t child;
 
-	if (geteuid() != 0) {
-		print_message("skipped: only root can become another user\n");
-		skip();
-	}
+	if (geteuid() != 0)
+		test_skip_case("only root can become another user");
 	assert_int_equal(chmod(fixture->dir, 0755), 0);
 	assert_int_equal(chmod(fixture->path, 0666), 0); /* even if somebody opened it */
 	child = fork();

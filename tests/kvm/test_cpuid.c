@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "../support/testing.h"
 #include "base/units.h"
 #include "kvm/cpuid.h"
 
@@ -303,10 +304,8 @@ static void this_host_has_a_supported_set(void **state)
 	struct kvm host;
 
 	(void)state;
-	if (access("/dev/kvm", R_OK | W_OK) < 0) {
-		print_message("skipped: /dev/kvm cannot be opened here\n");
-		skip();
-	}
+	if (access("/dev/kvm", R_OK | W_OK) < 0)
+		test_skip_case("/dev/kvm cannot be opened here");
 	assert_int_equal(kvm_open(&host, &err), 0);
 	assert_int_equal(cpuid_read_supported(&host, &table, &err), 0);
 	assert_in_range(table.count, 10, CPUID_MAX_ENTRIES);

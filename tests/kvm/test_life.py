@@ -115,6 +115,21 @@ class Life(unittest.TestCase):
             vm.call("vm.resume")
             vm.expect(READY)
 
+    def test_a_vm_that_is_still_starting_refuses_what_it_cannot_do_yet(self):
+        with neapvm.Vm(["--memory", "3G", "--pages", "4K", "--reserve"]) as vm:
+            if vm.call("vm.info")["state"] != "starting":
+                self.skipTest("this host reserved 3 GiB before the first question")
+            self.assertEqual(vm.call("vm.memory")["taken_bytes"], 0)
+            for method, params in (("vm.reset", {}), ("vm.console", {}), ("vm.pause", {}),
+                                   ("vm.resume", {}), ("vm.stop", {}),
+                                   ("vm.memory.set", {"balloon_bytes": 0})):
+                with self.assertRaises(neapvm.RpcError) as caught:
+                    vm.call(method, **params)
+                self.assertEqual(caught.exception.code, 1, method)  # wrong state
+            self.assertEqual(vm.call("vm.info")["state"], "starting")
+            self.assertEqual(vm.call("vm.kill"), {"state": "stopped"})
+            self.assertEqual(vm.wait(), 7)
+
     def test_states_are_told_as_events_in_order(self):
         with neapvm.Vm(SMALL) as vm:
             vm.expect(READY)

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "../support/testing.h"
 #include "base/clock.h"
 #include "fake_kvm.h"
 
@@ -65,10 +66,8 @@ static void ring_0_is_measured_in_little_time(void **state)
 	struct kvm kvm;
 
 	(void)state;
-	if (access("/dev/kvm", R_OK | W_OK) < 0) {
-		print_message("skipped: /dev/kvm cannot be opened here\n");
-		skip();
-	}
+	if (access("/dev/kvm", R_OK | W_OK) < 0)
+		test_skip_case("/dev/kvm cannot be opened here");
 	assert_int_equal(kvm_open(&kvm, &err), 0);
 	start_ns = clock_now_ns();
 	if (kvm_measure_ring0(&kvm, &per_s, &err) < 0)

@@ -251,7 +251,7 @@ static void a_wrong_state_is_said_with_the_right_ones(void **state)
 
 	fake->state = API_STATE_STOPPED;
 	assert_refused(fake, "vm.pause", NULL, API_ERROR_STATE,
-		       "vm.pause is not possible while the VM is stopped; it is when starting, "
+		       "vm.pause is not possible while the VM is stopped; it is when "
 		       "running, paused, waiting");
 }
 
