@@ -15,18 +15,36 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "memory/frame_state.h"
 #include "memory/layout.h"
 
 struct ram; /* opaque; ram_internal.h inside memory/ */
 
-/* What the memory tells by itself, on its own thread; both may be NULL. They return at once. */
+enum { RAM_UUID_BYTES = 16, BLOCK_PAGES = 512, BLOCK_PAGE_WORDS = BLOCK_PAGES / 64 };
+
+/* What the memory tells and asks by itself, on its own threads; each may be NULL. They return at
+ * once. */
 struct ram_events {
 	/* A frame at @gpa is wanted and the pool is empty (true); the last such frame was found
 	 * (false). Whoever touched it sleeps in between. */
 	void (*starved)(void *ctx, gpa_t gpa, bool starving);
 	/* Page faults are not answered any more: the VM has to end. */
 	void (*failed)(void *ctx, const char *why);
+	/* The block at @gpa cannot be read back from swap now (true); it could at last (false).
+	 * Whoever touched it sleeps; it is tried again every second, and never made up. */
+	void (*unreadable)(void *ctx, gpa_t gpa, const char *why, bool lost);
+	/* Which of the pages from @first_page (of the file) on hold nothing that matters: a set bit
+	 * in @ret_dead, zeroed before, BLOCK_PAGE_WORDS words. True if any. Such a page may read as
+	 * zeros afterwards. It is asked after the pages were unmapped from the guest. */
+	bool (*dead)(void *ctx, uint64_t first_page, uint64_t *ret_dead);
 	void *ctx;
+};
+
+struct ram_swap_config {
+	const char *dir;     /* NULL: no swap */
+	uint64_t size_bytes; /* 0: as large as guest RAM */
+	bool encrypt, compress;
+	uint8_t vm_uuid[RAM_UUID_BYTES];
 };
 
 struct ram_config {
@@ -38,7 +56,35 @@ struct ram_config {
 	 * False calls the reservation off: -ECANCELED, and everything goes back. */
 	bool (*progress)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
 	void *progress_ctx;
+	struct ram_swap_config swap;
+	uint64_t limit_bytes; /* most of the host's memory to hold, with swap; 0: no limit */
+	uint64_t ahead_bytes; /* most to prepare before it is touched, while the host has plenty */
+	uint64_t sample_blocks; /* per period; 0: no sampling */
+	uint64_t sample_period_ns;
+	const char *trace_path; /* NULL: no trace */
 	struct ram_events events;
+};
+
+/* Counters since the start unless it says now. All are exact but read one by one. */
+struct ram_statistics {
+	uint64_t state_bytes[FRAME_STATE_COUNT]; /* now; by enum frame_state */
+	uint64_t fresh_bytes;			 /* now: prepared ahead of need, not yet touched */
+	uint64_t limit_bytes;			 /* now */
+	uint64_t faults;			 /* touches that the pager answered */
+	uint64_t stall_ns;			 /* sum of the time that those who touched slept */
+	uint64_t starved_ns;			 /* of it, because the host had no frame */
+	uint64_t ahead_hits;			 /* first touches that found a prepared block */
+	uint64_t swap_out_bytes, swap_in_bytes;	 /* of guest RAM, moved */
+	uint64_t swap_out_zero_bytes;		 /* of it, all zeros: nothing was stored */
+	uint64_t swap_aborts;			 /* evictions that the guest came before */
+	uint64_t refaults;			 /* touches of swapped blocks */
+	uint64_t swap_size_bytes, swap_used_bytes; /* now */
+	uint64_t swap_write_errors, swap_read_errors;
+	bool swap_closed;	 /* now: after errors nothing more is swapped out */
+	uint64_t sample_periods; /* finished */
+	uint64_t sampled_blocks; /* of the last period */
+	unsigned active_percent; /* of the last period: share touched again; valid when
+						    sample_periods > 0 */
 };
 
 /**
@@ -65,6 +111,16 @@ void *ram_guest_view(const struct ram *ram, unsigned index);
 /* Are first touches of huge frames answered by us, so that an empty pool is a wait and not an
  * error? False on 4 KiB frames, and where this process may not use userfaultfd. */
 bool ram_has_pager(const struct ram *ram);
+
+/* Why there is no pager though frames are huge, in words; NULL when there is one. */
+const char *ram_why_no_pager(const struct ram *ram);
+
+/* Any thread. */
+void ram_read_statistics(const struct ram *ram, struct ram_statistics *ret_statistics);
+
+/* Change limit_bytes while the guest runs: what is above it goes to swap, coldest first. 0: no
+ * limit. Returns at once; -EOPNOTSUPP: there is no swap. Any thread. */
+int ram_set_limit(struct ram *ram, uint64_t limit_bytes);
 
 /* Bytes of the host's memory that the backing file holds now (exact; one fstat). Any thread. */
 uint64_t ram_resident_bytes(const struct ram *ram);

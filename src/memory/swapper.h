@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* swapper.h - the threads that take blocks to the swap file and back. Inside memory/ only.
+ *
+ * For: reading back what was touched (first), choosing and writing out what is cold when memory is
+ * short or above the limit, reading ahead, bringing back when the shortage is over. Not for: what a
+ * block may do (block.h), where its bytes are on disk (swap_store.h).
+ */
+#ifndef NEAP_MEMORY_SWAPPER_H
+#define NEAP_MEMORY_SWAPPER_H
+
+#include "memory/ram.h"
+
+struct swapper; /* opaque */
+
+int swapper_start(struct ram *ram, const struct ram_config *config, struct swapper **ret_swapper,
+		  struct err *err);
+void swapper_stop(struct swapper *swapper); /* nobody touches the guest view any more */
+
+/* The pager's: @block is READING, somebody sleeps for it. False: the queue is full, ask again. Never
+ * blocks. When a block was read back or one was evicted, pager_poke() is called. */
+bool swapper_read(struct swapper *swapper, uint64_t block);
+
+/* The host has no frame for a touch: give some back soon. Any thread, never blocks. */
+void swapper_want_frames(struct swapper *swapper);
+
+/* A read waits for a frame now. Any thread. */
+bool swapper_is_starving(const struct swapper *swapper);
+
+void swapper_set_limit(struct swapper *swapper, uint64_t limit_bytes);
+void swapper_read_statistics(const struct swapper *swapper, struct ram_statistics *statistics);
+
+/* What was stored for a block that is discarded now is not needed. Any thread. */
+void swapper_drop(struct swapper *swapper, uint64_t block);
+
+/* Both: no worker begins anything new between them. For a reset that discards everything. */
+void swapper_hush(struct swapper *swapper);
+void swapper_resume(struct swapper *swapper);
+
+#endif
