@@ -146,3 +146,21 @@ int backing_allocate(int fd, uint64_t offset_bytes, uint64_t len_bytes)
 	}
 	return 0;
 }
+
+/* Newer than Debian 11's headers. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+int backing_populate(int fd, void *at, uint64_t offset_bytes, uint64_t len_bytes)
+{
+	while (madvise(at, len_bytes, MADV_POPULATE_WRITE) < 0) {
+		if (errno == EINVAL) /* an old kernel */
+			return backing_allocate(fd, offset_bytes, len_bytes);
+		if (errno == EFAULT || errno == ENOMEM) /* a touch would have been a SIGBUS */
+			return -ENOSPC;
+		if (errno != EINTR && errno != EAGAIN)
+			return -errno;
+	}
+	return 0;
+}

@@ -30,4 +30,18 @@ int backing_explain_failure(const struct ram_config *config, uint64_t first_fram
 /* Allocate [offset, offset + len) of the file: 0; -ENOSPC: not now; another negative errno. */
 int backing_allocate(int fd, uint64_t offset_bytes, uint64_t len_bytes);
 
+/**
+ * backing_populate() - the same for frames of 2 MiB, by way of a mapping that is not registered with
+ * userfaultfd (the host view): [@at, @at + len_bytes) is allocated and mapped there
+ *
+ * For threads that allocate side by side. fallocate on hugetlbfs holds the file's lock while it
+ * zeroes, so that two of them take turns, with each other and with every punch: 120 us per frame
+ * with one thread and with two, against 120 and 62 this way. On 4 KiB frames fallocate is the
+ * cheaper one (1.4 us a page against 3.3).
+ *
+ * Return: 0; -ENOSPC: not now; another negative errno.
+ * Source: madvise(2) MADV_POPULATE_WRITE (Linux 5.14; fallocate before that).
+ */
+int backing_populate(int fd, void *at, uint64_t offset_bytes, uint64_t len_bytes);
+
 #endif

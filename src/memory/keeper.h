@@ -13,12 +13,22 @@ int keeper_start(struct ram *ram, const struct ram_config *config, struct keeper
 		 struct err *err);
 void keeper_stop(struct keeper *keeper);
 
-/* The pager's, after each answered touch; never blocks. Returns how many blocks after @block the
- * pager shall map right away (they are prepared; the guest goes that way). */
-unsigned keeper_touched(struct keeper *keeper, uint64_t block, bool was_fresh);
+/* The pager's, after each answered touch; never blocks. Returns how many blocks next to @block the
+ * pager shall map right away (they are prepared; the guest goes that way): block + 1, block + 2, ...
+ * when positive, block - 1, ... when negative. */
+int keeper_touched(struct keeper *keeper, uint64_t block, bool was_fresh);
 
-/* The pager's: the pool is empty. Gives prepared blocks back at once; how many. */
+/* The pager's: the pool is empty. Gives prepared blocks back at once (a bounded number; the rest
+ * follows soon, and none is prepared for a while); how many. */
 uint64_t keeper_give_back(struct keeper *keeper);
+
+/* Blocks that were discarded: none of them is prepared until it is touched or keeper_prepare() asks
+ * for it, so that what was given back stays given back. Any thread, never blocks. */
+void keeper_discarded(struct keeper *keeper, uint64_t first_block, uint64_t block_count);
+
+/* These blocks will be touched soon: prepare some now (for at most PREPARE_NOW_NS), the rest on our
+ * thread. Any thread but the pager's. */
+void keeper_prepare(struct keeper *keeper, uint64_t first_block, uint64_t block_count);
 
 void keeper_read_statistics(const struct keeper *keeper, struct ram_statistics *statistics);
 
