@@ -349,6 +349,53 @@ bool alloc_find(const struct alloc *alloc, enum alloc_owner owner, uint64_t addr
 	return false;
 }
 
+bool alloc_find_before(const struct alloc *alloc, enum alloc_owner owner, uint64_t address,
+		       uint64_t end, uint64_t *ret_address)
+{
+	unsigned from = page_index(address);
+	uint64_t found;
+
+	for (uint64_t number = address >> ALLOC_BLOCK_SHIFT;
+	     number < alloc->block_count && page_address(number, from) < end; number++) {
+		if (find_in_block(alloc, owner, number, from, &found)) {
+			if (found < end)
+				*ret_address = found;
+			return found < end;
+		}
+		from = 0;
+	}
+	return false;
+}
+
+bool alloc_work_span(const struct alloc *alloc, uint64_t *ret_start, uint64_t *ret_end)
+{
+	uint64_t first = 0, end = alloc->block_count;
+
+	while (first < end && !alloc->blocks[first].work_pages)
+		first++;
+	if (first == end)
+		return false;
+	while (!alloc->blocks[end - 1].work_pages)
+		end--;
+	*ret_start = page_address(first, 0);
+	*ret_end = page_address(end, 0);
+	return true;
+}
+
+bool alloc_find_side_by_side(const struct alloc *alloc, uint64_t blocks, uint64_t *ret_address)
+{
+	uint64_t run = 0;
+
+	for (uint64_t i = alloc->low_whole; i < alloc->block_count && i <= alloc->high_whole; i++) {
+		run = is_whole(alloc, i) ? run + 1 : 0;
+		if (run && run == blocks) {
+			*ret_address = page_address(i + 1 - blocks, 0);
+			return true;
+		}
+	}
+	return false;
+}
+
 unsigned alloc_run(const struct alloc *alloc, uint64_t address)
 {
 	enum alloc_owner owner = alloc_owner_of(alloc, address);

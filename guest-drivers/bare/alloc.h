@@ -72,6 +72,17 @@ void alloc_give(struct alloc *alloc, uint64_t address, unsigned pages, uint64_t 
 bool alloc_find(const struct alloc *alloc, enum alloc_owner owner, uint64_t address,
 		uint64_t *ret_address);
 
+/* The first page of @owner in [@address, @end); false: there is none. */
+bool alloc_find_before(const struct alloc *alloc, enum alloc_owner owner, uint64_t address,
+		       uint64_t end, uint64_t *ret_address);
+
+/* From the block of the first page of the working set to the end of that of the last one; false:
+ * there is none. */
+bool alloc_work_span(const struct alloc *alloc, uint64_t *ret_start, uint64_t *ret_end);
+
+/* The lowest @blocks wholly free blocks that lie side by side; false: there are none. */
+bool alloc_find_side_by_side(const struct alloc *alloc, uint64_t blocks, uint64_t *ret_address);
+
 /* How many pages from @address on, within its block, have the same owner. */
 unsigned alloc_run(const struct alloc *alloc, uint64_t address);
 

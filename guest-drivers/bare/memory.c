@@ -181,12 +181,32 @@ static void look_at(uint64_t address, struct memory_look *ret_look)
 	*ret_look = (struct memory_look){ address, block->seed, block->generation };
 }
 
-bool memory_next_work(uint64_t address, struct memory_look *ret_look)
+void memory_work_span(uint64_t *ret_start, uint64_t *ret_end)
+{
+	spin_lock(&lock);
+	if (!alloc_work_span(&alloc, ret_start, ret_end))
+		*ret_start = *ret_end = 0;
+	spin_unlock(&lock);
+}
+
+bool memory_take_side_by_side(uint64_t blocks, uint64_t *ret_address)
+{
+	spin_lock(&lock);
+	bool found = alloc_find_side_by_side(&alloc, blocks, ret_address);
+
+	for (uint64_t i = 0; found && i < blocks; i++)
+		alloc_take_at(&alloc, *ret_address + i * ALLOC_BLOCK_BYTES, ALLOC_BLOCK_PAGES,
+			      ALLOC_SYSTEM);
+	spin_unlock(&lock);
+	return found;
+}
+
+bool memory_next_work(uint64_t address, uint64_t end, struct memory_look *ret_look)
 {
 	uint64_t found;
 
 	spin_lock(&lock);
-	bool any = alloc_find(&alloc, ALLOC_WORK, address, &found) && found >= address;
+	bool any = alloc_find_before(&alloc, ALLOC_WORK, address, end, &found);
 
 	if (any)
 		look_at(found, ret_look);

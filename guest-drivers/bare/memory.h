@@ -31,9 +31,15 @@ struct memory_look {
 	uint32_t seed, generation;
 };
 
-/* The first page of the working set at or after @address; false: none up to the end of RAM. */
-bool memory_next_work(uint64_t address, struct memory_look *ret_look);
+/* The first page of the working set in [@address, @end); false: there is none. */
+bool memory_next_work(uint64_t address, uint64_t end, struct memory_look *ret_look);
 bool memory_still(const struct memory_look *look);
+
+/* Whole blocks, from the first page of the working set to the last; empty when there is none. */
+void memory_work_span(uint64_t *ret_start, uint64_t *ret_end);
+
+/* @blocks wholly free blocks side by side become the system's; false: there are none. */
+bool memory_take_side_by_side(uint64_t blocks, uint64_t *ret_address);
 
 /* Takes a page back from the working set: the first of it at or after a random address. With
  * @whole: all of it in one block. False: the working set is empty. */

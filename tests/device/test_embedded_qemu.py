@@ -52,9 +52,11 @@ class Guest(unittest.TestCase):
         self.assertEqual(status, debug_exit(60), output)
 
     def test_four_processors_start_and_work(self):
-        output, status = run('run="vcpus; on 3 fill 8M; join; verify; exit 0"', "-smp", "4")
+        output, status = run('run="vcpus; on 3 fill 8M; join; verify; on 1 count 2 random; on 2 count 2; '
+                             'count 1; join; verify random; tally; exit 0"', "-smp", "4")
         self.assertIn("ok vcpus count=4 absent=0", output)
-        self.assertIn("ok verify pages=2048 bad_pages=0", output)
+        self.assertEqual(output.count("ok verify pages=2048 bad_pages=0"), 2)
+        self.assertIn("ok tally pages=2048 counted=10240 expected=10240", output)
         self.assertEqual(status, debug_exit(0), output)
 
 

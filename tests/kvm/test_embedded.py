@@ -148,6 +148,46 @@ class Memory(unittest.TestCase):
             self.assertEqual(statistics["total_bytes"], int(stat["total"]))
             self.assertLessEqual(abs(statistics["free_bytes"] - int(stat["free"])), 4 * MIB)
 
+    def test_processors_count_in_the_same_pages_and_lose_nothing(self):
+        with start("", "--cpus", "4") as vm:
+            vm.expect("ready cpus=4")
+            vm.ask("fill 8M")
+            for cpu, way in ((1, ""), (2, "random"), (3, "random 64K 9")):
+                vm.ask("on %d count 20 %s" % (cpu, way))
+            vm.ask("verify random")  # while they count
+            self.assertEqual(vm.ask("count 5 random 4K 2")["wrong"], "0")
+            vm.type("join")
+            vm.expect("ok join")
+            pages = 8 * MIB >> 12
+            self.assertEqual(vm.ask("tally")["counted"], str(pages * 65))
+            vm.ask("fill 2M 3 top")  # joins as if it had been counted
+            vm.ask("free 1M scattered")
+            vm.ask("count 1")
+            self.assertEqual(vm.ask("tally")["counted"], str((pages + 256) * 66))
+            vm.ask("verify")
+
+    def test_a_hot_set_is_the_share_of_blocks_that_was_asked(self):
+        with start() as vm:
+            vm.expect("ready")
+            vm.ask("fill 40M")
+            for percent, blocks in ((0, 0), (10, 2), (50, 10), (100, 20)):
+                hot = vm.ask("hot %d 5" % percent)
+                self.assertEqual((hot["blocks"], hot["of_blocks"]), (str(blocks), "20"))
+                self.assertEqual(int(hot["touches"]) > 0, percent > 0)
+            vm.ask("verify")
+
+    def test_first_touches_are_timed_and_read_back(self):
+        with start("report_delay=3600000") as vm:
+            vm.expect("ready")
+            for words, touches in (("", 32 * 512), ("2M", 32), ("2M random", 32), ("4K random", 32 * 512),
+                                   ("random 4K 3", 32 * 512)):
+                answer = vm.ask("fresh 64M " + words)
+                self.assertEqual((answer["touches"], answer["wrong"]), (str(touches), "0"))
+                self.assertGreaterEqual(int(answer["worst_ns"]), int(answer["p99_ns"]))
+                self.assertGreaterEqual(int(answer["p99_ns"]), int(answer["p50_ns"]))
+                vm.ask("report")
+            self.assertLessEqual(vm.call("vm.memory")["resident_bytes"], 16 * MIB)
+
     def test_one_wrong_byte_is_found(self):
         with start() as vm:
             vm.expect("ready")
@@ -211,6 +251,9 @@ class Surface(unittest.TestCase):
             self.assertEqual(vm.ask("ramp 8M 2M 1")["bytes"], str(8 * MIB))
             self.assertEqual(vm.ask("touch 16M")["pages"], str(16 * MIB >> 12))
             self.assertGreater(int(vm.ask("touch 1M 64M")["ns"]), 15e6)
+            self.assertEqual(vm.ask("touch 16M random 4K 3")["pages"], str(16 * MIB >> 12))
+            for way in ("random", "random 2M 5", "random 64K"):
+                self.assertEqual(vm.ask("verify " + way)["pages"], str(8 * MIB >> 12))
             self.assertGreater(int(vm.ask("spin 5")["rounds"]), 0)
             before = int(vm.ask("stat")["now_ns"])
             vm.ask("idle 20")
@@ -221,7 +264,9 @@ class Surface(unittest.TestCase):
         with start() as vm:
             vm.expect("ready")
             for line in ("frobnicate", "fill", "fill 1X", "touch 1M", "free 1M sideways",
-                         "on 7 idle", "exit 60", "bench nothing", "fill 99999G 1"):
+                         "on 7 idle", "exit 60", "bench nothing", "hot 50 1", "fill 99999G 1",
+                         "verify sideways", "verify random 3K", "touch 1M 5 around", "hot 101 1", "hot 5",
+                         "fresh 99999G", "fresh 4M 4M", "fresh 4M 1K", "count"):
                 vm.type(line)
                 vm.expect("error %s " % line.split()[0])
             vm.ask("stat")

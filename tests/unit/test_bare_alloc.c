@@ -153,6 +153,54 @@ static void a_run_ends_with_the_owner_or_the_block(void **state)
 			 ALLOC_BLOCK_PAGES - 133);
 }
 
+static void a_bounded_search_ends_at_its_end(void **state)
+{
+	uint64_t address, found = 1;
+
+	(void)state;
+	alloc_take_at(&alloc, RAM_START + 5 * ALLOC_PAGE_BYTES, 1, ALLOC_BALLOON);
+	address = RAM_START + 5 * ALLOC_PAGE_BYTES;
+	assert_false(alloc_find_before(&alloc, ALLOC_BALLOON, 0, address, &found));
+	assert_int_equal(found, 1);
+	assert_true(alloc_find_before(&alloc, ALLOC_BALLOON, 0, address + 1, &found));
+	assert_int_equal(found, address);
+	assert_false(alloc_find_before(&alloc, ALLOC_BALLOON, address + ALLOC_PAGE_BYTES,
+				       UINT64_MAX, &found));
+	assert_false(alloc_find_before(&alloc, ALLOC_BALLOON, RAM_END, UINT64_MAX, &found));
+}
+
+static void the_working_set_has_a_span_of_whole_blocks(void **state)
+{
+	uint64_t start, end, address;
+
+	(void)state;
+	assert_false(alloc_work_span(&alloc, &start, &end));
+	assert_true(alloc_take_page(&alloc, ALLOC_WORK, ALLOC_LOWEST, 1, &address));
+	assert_true(alloc_work_span(&alloc, &start, &end));
+	assert_int_equal(start, RAM_START);
+	assert_int_equal(end, RAM_START + ALLOC_BLOCK_BYTES);
+	assert_true(alloc_take_page(&alloc, ALLOC_WORK, ALLOC_HIGHEST, 1, &address));
+	assert_true(alloc_work_span(&alloc, &start, &end));
+	assert_int_equal(end, RAM_END);
+}
+
+static void blocks_side_by_side_are_found_around_what_is_taken(void **state)
+{
+	uint64_t address;
+
+	(void)state;
+	assert_false(alloc_find_side_by_side(&alloc, BLOCKS, &address));
+	assert_false(alloc_find_side_by_side(&alloc, 0, &address));
+	assert_true(alloc_find_side_by_side(&alloc, BLOCKS - 1, &address));
+	assert_int_equal(address, RAM_START);
+	alloc_take_at(&alloc, RAM_START + 2 * ALLOC_BLOCK_BYTES, 1, ALLOC_BALLOON);
+	assert_true(alloc_find_side_by_side(&alloc, 2, &address));
+	assert_int_equal(address, RAM_START);
+	assert_true(alloc_find_side_by_side(&alloc, 3, &address));
+	assert_int_equal(address, RAM_START + 3 * ALLOC_BLOCK_BYTES);
+	assert_false(alloc_find_side_by_side(&alloc, BLOCKS - 3, &address));
+}
+
 static uint64_t seed_of_run(void)
 {
 	const char *text = getenv("NEAP_SEED");
@@ -222,6 +270,9 @@ int main(void)
 		TEST(taking_makes_a_reported_block_unreported),
 		TEST(find_wraps_around_once),
 		TEST(a_run_ends_with_the_owner_or_the_block),
+		TEST(a_bounded_search_ends_at_its_end),
+		TEST(the_working_set_has_a_span_of_whole_blocks),
+		TEST(blocks_side_by_side_are_found_around_what_is_taken),
 		TEST(any_mixture_keeps_the_counts),
 	};
 

@@ -12,6 +12,7 @@
 
 static uint8_t page[PATTERN_PAGE_BYTES] __attribute__((aligned(8)));
 static const uint64_t address = 0x12345000;
+enum { FIXED_BYTES = PATTERN_FIXED_WORDS * 8 }; /* the counters' own test has the rest */
 
 static void a_written_page_is_good_at_its_place_only(void **state)
 {
@@ -30,7 +31,7 @@ static void every_lost_byte_is_found(void **state)
 {
 	(void)state;
 	pattern_write(page, address, 1);
-	for (unsigned i = 0; i < PATTERN_PAGE_BYTES; i++) {
+	for (unsigned i = 0; i < FIXED_BYTES; i++) {
 		struct pattern_fault fault;
 		uint8_t kept = page[i];
 
@@ -49,12 +50,24 @@ static void every_flipped_bit_is_found(void **state)
 {
 	(void)state;
 	pattern_write(page, address, 7);
-	for (unsigned bit = 0; bit < PATTERN_PAGE_BYTES * 8; bit += 13) {
+	for (unsigned bit = 0; bit < FIXED_BYTES * 8; bit += 13) {
 		struct pattern_fault fault;
 
 		page[bit / 8] ^= (uint8_t)(1 << bit % 8);
 		assert_false(pattern_check(page, address, 7, &fault));
 		page[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+}
+
+static void a_word_alone_is_the_one_in_the_page(void **state)
+{
+	uint64_t word;
+
+	(void)state;
+	pattern_write(page, address, 7);
+	for (unsigned i = 0; i < PATTERN_WORDS; i++) {
+		memcpy(&word, page + i * sizeof(word), sizeof(word));
+		assert_int_equal(word, pattern_word(address, 7, i));
 	}
 }
 
@@ -65,7 +78,7 @@ static void a_page_of_zeros_is_wrong_in_every_byte(void **state)
 	(void)state;
 	memset(page, 0, sizeof(page));
 	assert_false(pattern_check(page, address, 1, &fault));
-	assert_int_equal(fault.wrong_bytes, PATTERN_PAGE_BYTES);
+	assert_int_equal(fault.wrong_bytes, FIXED_BYTES);
 }
 
 int main(void)
@@ -74,6 +87,7 @@ int main(void)
 		cmocka_unit_test(a_written_page_is_good_at_its_place_only),
 		cmocka_unit_test(every_lost_byte_is_found),
 		cmocka_unit_test(every_flipped_bit_is_found),
+		cmocka_unit_test(a_word_alone_is_the_one_in_the_page),
 		cmocka_unit_test(a_page_of_zeros_is_wrong_in_every_byte),
 	};
 
