@@ -12,6 +12,7 @@
 
 #include "memory/frames.h"
 #include "memory/ram.h"
+#include "memory/runs.h"
 
 /* What became of a touch. */
 enum touch {
@@ -22,9 +23,10 @@ enum touch {
 	TOUCH_FAILED	 /* an error that no retry mends */
 };
 
-/* Somebody touched the guest view at @offset_bytes of the file. On 4 KiB memory up to @run_pages
- * pages from there are made at once. @ret_was_fresh (may be NULL): it had been prepared. */
-enum touch block_touch(struct ram *ram, uint64_t offset_bytes, uint64_t run_pages,
+/* Somebody touched the guest view at @offset_bytes of the file. On 4 KiB memory the missing pages of
+ * @run around it are made at once; NULL: only that one. @ret_was_fresh (may be NULL): it had been
+ * prepared. */
+enum touch block_touch(struct ram *ram, uint64_t offset_bytes, const struct page_run *run,
 		       bool *ret_was_fresh);
 
 /* Ahead of need. */
@@ -50,6 +52,13 @@ int block_read_begin(struct ram *ram, uint64_t block);
 int block_read_allocate(struct ram *ram, uint64_t block);
 bool block_read_end(struct ram *ram, uint64_t block, bool map);
 void block_read_fail(struct ram *ram, uint64_t block);
+
+/* Give [first, first + count) blocks back, all of them or, where one is in use, as many as can be
+ * now: -EBUSY then. Blocks that hold nothing cost a look each. */
+int block_discard(struct ram *ram, uint64_t first_block, uint64_t block_count);
+
+/* 4 KiB memory: give part of one block back. What is in swap stays there. */
+int block_discard_part(struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes);
 
 /* The block in the host view, and how long it is. Only between begin and end above. */
 void *block_data(const struct ram *ram, uint64_t block);

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* discard.c - see discard.h; how it keeps out of ram_back()'s way is in ram_internal.h.
+/* discard.c - see discard.h; the steps themselves are in block_discard.c.
  *
  * The pages that are punched keep their old bytes in the pool until the kernel clears them for
  * their next owner (at fault or fallocate; never skipped). Clearing them here as well would cost
  * 150 us per 2 MiB frame beside the punch's 1.3 us; not done.
- * Source: fallocate(2) "Deallocating file space"; Linux fs/hugetlbfs/inode.c hugetlbfs_punch_hole.
  */
 #include "memory/discard.h"
 
 #include <errno.h>
-#include <fcntl.h>
 
+#include "memory/block.h"
 #include "memory/ram_internal.h"
 
 bool ram_frame_of(const struct ram *ram, gpa_t gpa, uint64_t *ret_frame)
@@ -28,37 +27,41 @@ uint64_t ram_frame_count(const struct ram *ram)
 	return ram->layout.ram_bytes >> ram->frame_shift;
 }
 
-static int discard_chunk(struct ram *ram, uint64_t first_frame, uint64_t frame_count)
+/* The first stretch of [start, end) that is a part of a block or a run of whole ones; its end. */
+static uint64_t discard_stretch(struct ram *ram, uint64_t start, uint64_t end, int *ret_result)
 {
-	off_t offset = (off_t)(first_frame << ram->frame_shift);
-	off_t len = (off_t)(frame_count << ram->frame_shift);
-	int result;
+	uint64_t block_end = align_down(start, BLOCK_BYTES) + BLOCK_BYTES;
+	uint64_t whole_end = end == ram->layout.ram_bytes ? end : align_down(end, BLOCK_BYTES);
 
-	(void)pthread_mutex_lock(&ram->lock);
-	known_clear(&ram->known, first_frame, frame_count);
-	do
-		result =
-			fallocate(ram->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, len);
-	while (result < 0 && errno == EINTR);
-	result = result < 0 ? -errno : 0;
-	(void)pthread_mutex_unlock(&ram->lock);
-	return result;
+	if (block_end > ram->layout.ram_bytes)
+		block_end = ram->layout.ram_bytes;
+	if (is_aligned(start, BLOCK_BYTES) && block_end <= end) {
+		*ret_result = block_discard(ram, start >> BLOCK_SHIFT,
+					    (whole_end - start + BLOCK_BYTES - 1) >> BLOCK_SHIFT);
+		return whole_end;
+	}
+	if (block_end > end)
+		block_end = end;
+	*ret_result = block_discard_part(ram, start, block_end - start);
+	return block_end;
 }
 
 int ram_discard(struct ram *ram, uint64_t first_frame, uint64_t frame_count)
 {
 	uint64_t total = ram_frame_count(ram);
-	uint64_t chunk_frames = DISCARD_CHUNK_BYTES >> ram->frame_shift;
+	uint64_t start, end;
 	int result = 0;
 
 	if (first_frame > total || frame_count > total - first_frame)
 		return -ERANGE;
-	while (frame_count > 0 && result == 0) {
-		uint64_t now = frame_count < chunk_frames ? frame_count : chunk_frames;
+	start = first_frame << ram->frame_shift;
+	end = start + (frame_count << ram->frame_shift);
+	while (start < end) {
+		int now = 0;
 
-		result = discard_chunk(ram, first_frame, now);
-		first_frame += now;
-		frame_count -= now;
+		start = discard_stretch(ram, start, end, &now);
+		if (result == 0)
+			result = now;
 	}
 	return result;
 }

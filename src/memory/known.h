@@ -5,7 +5,7 @@
  * the guest may have touched the frame itself; one fallocate finds out.
  * Memory: 32 KiB per GiB of guest on 4 KiB frames, 64 bytes on 2 MiB frames; mapped without being
  * charged, so that the bits of frames nobody uses cost nothing.
- * Threads: reads are lock-free from any thread; writers hold ram's lock (ram_internal.h says why).
+ * Threads: reads are lock-free from any thread; writers hold the block's (frames.h).
  */
 #ifndef NEAP_MEMORY_KNOWN_H
 #define NEAP_MEMORY_KNOWN_H

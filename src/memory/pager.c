@@ -1,249 +1,261 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* pager.c - every first touch of a huge frame is answered by us, so an empty pool is a wait.
+/* pager.c - every touch of a block that is not mapped is answered by us.
  *
  * Problem. Left to the kernel, a vCPU that touches a hole of hugetlbfs while the pool is empty gets
  * nowhere, in one of three ways: KVM_RUN fails with EFAULT; it comes back as MMIO inside RAM; or,
  * with a local APIC in the kernel, KVM makes the fault asynchronous, fails, and starts over for
- * ever without leaving KVM_RUN: a processor burns and nobody is told.
+ * ever without leaving KVM_RUN: a processor burns and nobody is told. And what went to swap must
+ * come back before anybody sees zeros in its place.
  *
  * Design. The guest view is registered for missing and minor faults. Whoever touches an unmapped
- * frame sleeps; this thread gets a message, allocates the frame with fallocate (which says ENOSPC
- * and means it) and maps it with UFFDIO_CONTINUE. A frame that cannot be had is kept in `starving`
- * and tried again every RETRY_MS.
+ * frame sleeps; this thread gets a message and does what the block's state asks (block_touch()):
+ * most touches end there, mapped. One that cannot be answered now, because the host has no frame or
+ * because a swap worker reads the block, is kept in `sleepers`, and looked at again when somebody
+ * pokes, and every RETRY_MS while the host has no frame: memory may return from anywhere.
  *
  * Invariants
- *  P1  This thread never touches the guest view; it would wait for itself.
- *  P2  What it does follows from the frame, never from the kind of the message: messages go stale.
- *  P3  A frame is in `starving` at most once. When there is no room, messages stay in the kernel
- *      until there is: their senders sleep on.
+ *  P1  This thread never touches the guest view; it would wait for itself. It does no I/O, takes no
+ *      lock but a block's, allocates nothing, and calls back only what returns at once.
+ *  P2  What it does follows from the state, never from the kind of the message: messages go stale.
+ *  P3  Every message read is answered at once or in `sleepers` until it is. When there is no room,
+ *      messages stay in the kernel until there is: their senders sleep on.
  *  P4  `starved(true)` and `starved(false)` alternate, both from this thread.
- *  P5  A frame that was punched between allocation and mapping (EFAULT) is allocated anew; after
- *      PUNCH_RACES of them the toucher is woken and asks again itself.
  *
- * Limits. 4 KiB frames are not registered: ordinary memory has no pool to run dry, and a fault
- * there would cost three times the kernel's. A toucher that sleeps in the kernel without a signal's
- * way out (KVM before 6.3, interrupts off in the guest) stays there until there is memory, or the
- * process ends.
+ * Stall. The time from the message's arrival (as far as we can see it: when we woke up for it) to
+ * the mapping, summed over all messages: what vCPUs and devices waited for us. The kernel's own
+ * part of a fault, a few microseconds, is not in it.
  *
- * Sources. Linux Documentation/admin-guide/mm/userfaultfd.rst "Resolving Userfaults", "Minor
- * Faults"; virt/kvm/async_pf.c.
+ * Limits. A toucher that sleeps in the kernel without a signal's way out (KVM before 6.3,
+ * interrupts off in the guest) stays there until it is answered, or the process ends.
+ *
+ * Sources. Linux Documentation/admin-guide/mm/userfaultfd.rst; virt/kvm/async_pf.c.
  */
 #include "memory/pager.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
+#include "memory/block.h"
 #include "memory/ram_internal.h"
+#include "memory/runs.h"
 
-enum { MAX_STARVING = 256, RETRY_MS = 2, PUNCH_RACES = 8, MESSAGES_PER_READ = 16 };
+enum { MAX_SLEEPERS = 2048, RETRY_MS = 2, MESSAGES_PER_READ = 16 };
+
+struct sleeper {
+	uint64_t offset_bytes;
+	uint64_t since_ns;
+	bool starving; /* the host had no frame when we last looked */
+};
 
 struct pager {
 	struct ram *ram;
-	struct ram_events events;
-	int uffd;
-	int stop_fd;
+	int stop_fd, poke_fd;
 	bool running;
+	bool told; /* P4 */
 	pthread_t thread;
-	unsigned starving_count;
-	uint64_t starving[MAX_STARVING]; /* offsets in the file */
+	unsigned sleeper_count, starving_count;
+	uint64_t starving_since_ns;
+	struct sleeper sleepers[MAX_SLEEPERS];
+	struct runs runs; /* 4 KiB memory */
+
+	/* Written by the thread, read by any. */
+	atomic_int tid;
+	_Atomic uint64_t rounds, busy_since_ns;
+	_Atomic uint64_t faults, stall_ns, starved_ns, ahead_hits;
+	_Atomic uint64_t asleep, asleep_since_sum_ns, told_since_ns; /* of those who sleep now */
 };
 
-static uint64_t view_address(const struct pager *pager, uint64_t offset_bytes)
+static void add(_Atomic uint64_t *counter, uint64_t value)
 {
-	return (uint64_t)(uintptr_t)pager->ram->guest.base +
-	       ram_layout_gpa(&pager->ram->layout, offset_bytes).addr;
+	atomic_fetch_add_explicit(counter, value, memory_order_relaxed);
 }
 
-static int wake(const struct pager *pager, struct uffdio_range range)
+/* Answer one touch. False: an error that no retry mends. */
+static bool settle(struct pager *pager, const struct sleeper *sleeper, const struct page_run *run,
+		   enum touch *ret_touch)
 {
-	return ioctl(pager->uffd, UFFDIO_WAKE, &range) < 0 ? -errno : 0;
+	struct ram *ram = pager->ram;
+	uint64_t block = sleeper->offset_bytes >> BLOCK_SHIFT;
+	bool was_fresh = false;
+
+	do
+		*ret_touch = block_touch(ram, sleeper->offset_bytes, run, &was_fresh);
+	while (*ret_touch == TOUCH_NO_MEMORY && engine_make_room(ram));
+	if (*ret_touch == TOUCH_SWAPPED && !engine_read_back(ram, block))
+		block_read_fail(ram, block); /* no room to ask: SWAPPED again, and asked again */
+	if (*ret_touch == TOUCH_MAPPED && was_fresh)
+		add(&pager->ahead_hits, 1);
+	return *ret_touch != TOUCH_FAILED;
 }
 
-/* Map one frame that the file holds, and wake who waits for it. */
-static int map_frame(const struct pager *pager, uint64_t offset_bytes)
+static void put_to_sleep(struct pager *pager, struct sleeper sleeper, enum touch touch)
 {
-	struct uffdio_continue request = {
-		.range = { .start = view_address(pager, offset_bytes),
-			   .len = pager->ram->layout.frame_bytes },
-	};
+	sleeper.starving = touch == TOUCH_NO_MEMORY;
+	pager->starving_count += sleeper.starving;
+	pager->sleepers[pager->sleeper_count++] = sleeper;
+	add(&pager->asleep, 1);
+	add(&pager->asleep_since_sum_ns, sleeper.since_ns);
+}
 
-	while (ioctl(pager->uffd, UFFDIO_CONTINUE, &request) < 0) {
-		if (errno == EEXIST)
-			return wake(pager, request.range);
-		if (errno != EAGAIN && errno != EINTR)
-			return -errno;
+static void count_awake(struct pager *pager, const struct sleeper *sleeper, uint64_t now_ns)
+{
+	add(&pager->stall_ns, now_ns - sleeper->since_ns);
+	add(&pager->asleep, UINT64_MAX);
+	add(&pager->asleep_since_sum_ns, 0 - sleeper->since_ns);
+}
+
+/* Oldest first. Once the host has no frame for one, the others who need one are not tried. */
+static bool look_again(struct pager *pager)
+{
+	unsigned kept = 0, starving = 0;
+
+	for (unsigned i = 0; i < pager->sleeper_count; i++) {
+		struct sleeper sleeper = pager->sleepers[i];
+		enum touch touch = TOUCH_NO_MEMORY;
+
+		if (!(starving && sleeper.starving) && !settle(pager, &sleeper, NULL, &touch))
+			return false;
+		if (touch == TOUCH_MAPPED) {
+			count_awake(pager, &sleeper, clock_now_ns());
+			continue;
+		}
+		sleeper.starving = touch == TOUCH_NO_MEMORY;
+		starving += sleeper.starving;
+		pager->sleepers[kept++] = sleeper;
 	}
-	return 0;
-}
-
-/* 0: the frame is there, or its toucher was woken to ask again; -ENOSPC: not now. */
-static int settle_frame(const struct pager *pager, uint64_t offset_bytes)
-{
-	uint64_t frame_bytes = pager->ram->layout.frame_bytes;
-	int result = -EFAULT;
-
-	for (int i = 0; i < PUNCH_RACES && result == -EFAULT; i++) { /* P5 */
-		result = ram_allocate_offset(pager->ram, offset_bytes, frame_bytes);
-		if (result == 0)
-			result = map_frame(pager, offset_bytes);
-	}
-	if (result != -EFAULT)
-		return result;
-	return wake(pager, (struct uffdio_range){ .start = view_address(pager, offset_bytes),
-						  .len = frame_bytes });
-}
-
-static void tell_starved(const struct pager *pager, uint64_t offset_bytes, bool starving)
-{
-	if (pager->events.starved)
-		pager->events.starved(pager->events.ctx,
-				      ram_layout_gpa(&pager->ram->layout, offset_bytes), starving);
-}
-
-static bool is_starving(const struct pager *pager, uint64_t offset_bytes)
-{
-	for (unsigned i = 0; i < pager->starving_count; i++)
-		if (pager->starving[i] == offset_bytes)
-			return true;
-	return false;
-}
-
-/* False: an error that no retry mends. */
-static bool serve(struct pager *pager, uint64_t offset_bytes)
-{
-	int result;
-
-	if (is_starving(pager, offset_bytes)) /* P3 */
-		return true;
-	result = settle_frame(pager, offset_bytes);
-	if (result == 0)
-		return true;
-	if (result != -ENOSPC && result != -ENOMEM)
-		return false;
-	pager->starving[pager->starving_count++] = offset_bytes;
-	if (pager->starving_count == 1)
-		tell_starved(pager, offset_bytes, true); /* P4 */
+	pager->sleeper_count = kept;
+	pager->starving_count = starving;
 	return true;
 }
 
-/* Oldest first, until the pool is empty again. */
-static void retry_starving(struct pager *pager)
+static gpa_t starving_gpa(const struct pager *pager)
 {
-	unsigned served = 0;
-	uint64_t last = 0;
-
-	while (served < pager->starving_count) {
-		last = pager->starving[served];
-		if (settle_frame(pager, last) != 0)
-			break;
-		served++;
-	}
-	if (served == 0)
-		return;
-	pager->starving_count -= served;
-	for (unsigned i = 0; i < pager->starving_count; i++)
-		pager->starving[i] = pager->starving[i + served];
-	if (pager->starving_count == 0)
-		tell_starved(pager, last, false); /* P4 */
+	for (unsigned i = 0; i < pager->sleeper_count; i++)
+		if (pager->sleepers[i].starving || pager->starving_count == 0)
+			return ram_layout_gpa(&pager->ram->layout, pager->sleepers[i].offset_bytes);
+	return GPA(0);
 }
 
-static bool serve_message(struct pager *pager, const struct uffd_msg *message)
+static void tell(struct pager *pager)
+{
+	const struct ram_events *events = &pager->ram->events;
+	bool starving = pager->starving_count > 0 ||
+			(pager->sleeper_count > 0 && engine_is_starving(pager->ram));
+
+	if (starving == pager->told) /* P4 */
+		return;
+	pager->told = starving;
+	if (starving) {
+		atomic_store(&pager->told_since_ns, clock_now_ns());
+	} else {
+		add(&pager->starved_ns, clock_now_ns() - atomic_load(&pager->told_since_ns));
+		atomic_store(&pager->told_since_ns, 0);
+	}
+	if (events->starved)
+		events->starved(events->ctx, starving_gpa(pager), starving);
+}
+
+static const struct page_run *run_around(struct pager *pager, const struct sleeper *sleeper,
+					 struct page_run *ret_run)
+{
+	const struct ram_layout *layout = &pager->ram->layout;
+
+	if (layout->frame_bytes != GUEST_PAGE_BYTES)
+		return NULL;
+	*ret_run = runs_touched(&pager->runs, bytes_to_pages(sleeper->offset_bytes),
+				bytes_to_pages(layout->ram_bytes));
+	return ret_run;
+}
+
+static bool serve_message(struct pager *pager, const struct uffd_msg *message, uint64_t now_ns)
 {
 	uint64_t base = (uint64_t)(uintptr_t)pager->ram->guest.base;
-	uint64_t offset_bytes;
+	struct sleeper sleeper = { .since_ns = now_ns };
+	struct page_run run;
+	enum touch touch;
 
 	if (message->event != UFFD_EVENT_PAGEFAULT)
 		return true;
 	if (!ram_layout_offset(&pager->ram->layout, GPA(message->arg.pagefault.address - base), 1,
-			       &offset_bytes))
+			       &sleeper.offset_bytes))
 		return false;
-	return serve(pager, align_down(offset_bytes, pager->ram->layout.frame_bytes));
+	add(&pager->faults, 1);
+	if (!settle(pager, &sleeper, run_around(pager, &sleeper, &run), &touch))
+		return false;
+	if (touch == TOUCH_MAPPED)
+		add(&pager->stall_ns, clock_now_ns() - now_ns);
+	else
+		put_to_sleep(pager, sleeper, touch);
+	return true;
 }
 
-/* As many messages as there is room to starve for. */
-static bool read_messages(struct pager *pager)
+static unsigned room(const struct pager *pager)
+{
+	return MAX_SLEEPERS - pager->sleeper_count;
+}
+
+/* As many messages as there is room for. */
+static bool read_messages(struct pager *pager, uint64_t now_ns)
 {
 	struct uffd_msg messages[MESSAGES_PER_READ];
-	size_t room = MAX_STARVING - pager->starving_count;
-	size_t most = room < MESSAGES_PER_READ ? room : MESSAGES_PER_READ;
-	ssize_t got = read(pager->uffd, messages, most * sizeof(messages[0]));
+	size_t most = room(pager) < MESSAGES_PER_READ ? room(pager) : MESSAGES_PER_READ;
+	ssize_t got = read(pager->ram->uffd, messages, most * sizeof(messages[0]));
 
 	if (got < 0)
 		return errno == EAGAIN || errno == EINTR;
 	for (size_t i = 0; i < (size_t)got / sizeof(messages[0]); i++)
-		if (!serve_message(pager, &messages[i]))
+		if (!serve_message(pager, &messages[i], now_ns))
 			return false;
 	return true;
+}
+
+enum turn { TURN_AGAIN, TURN_STOP, TURN_FAILED };
+
+static enum turn take_turn(struct pager *pager)
+{
+	struct pollfd ready[] = { { .fd = pager->stop_fd, .events = POLLIN },
+				  { .fd = pager->poke_fd, .events = POLLIN },
+				  { .fd = room(pager) ? pager->ram->uffd : -1, .events = POLLIN } };
+	uint64_t now_ns;
+	bool well = true;
+
+	atomic_store(&pager->busy_since_ns, 0);
+	add(&pager->rounds, 1);
+	if (poll(ready, ARRAY_LEN(ready), pager->told ? RETRY_MS : -1) < 0 && errno != EINTR)
+		return TURN_FAILED;
+	now_ns = clock_now_ns();
+	atomic_store(&pager->busy_since_ns, now_ns);
+	if (ready[0].revents)
+		return TURN_STOP;
+	if (ready[1].revents)
+		(void)event_drain(pager->poke_fd);
+	if (pager->sleeper_count && (ready[1].revents || pager->told))
+		well = look_again(pager);
+	if (well && ready[2].revents)
+		well = read_messages(pager, now_ns);
+	tell(pager);
+	return well ? TURN_AGAIN : TURN_FAILED;
 }
 
 static void *pager_thread(void *arg)
 {
 	struct pager *pager = arg;
+	const struct ram_events *events = &pager->ram->events;
+	enum turn turn;
 
-	for (;;) {
-		bool room = pager->starving_count < MAX_STARVING;
-		struct pollfd ready[] = { { .fd = pager->stop_fd, .events = POLLIN },
-					  { .fd = room ? pager->uffd : -1, .events = POLLIN } };
-
-		if (poll(ready, ARRAY_LEN(ready), pager->starving_count ? RETRY_MS : -1) < 0 &&
-		    errno != EINTR)
-			break;
-		if (ready[0].revents)
-			return NULL;
-		if (pager->starving_count)
-			retry_starving(pager);
-		if (ready[1].revents && !read_messages(pager))
-			break;
-	}
-	if (pager->events.failed)
-		pager->events.failed(pager->events.ctx,
-				     "the thread that answers page faults failed");
+	atomic_store(&pager->tid, gettid());
+	do
+		turn = take_turn(pager);
+	while (turn == TURN_AGAIN);
+	if (turn == TURN_FAILED && events->failed)
+		events->failed(events->ctx, "the thread that answers page faults failed");
 	return NULL;
-}
-
-/* /dev/userfaultfd needs no privilege but the file's; the system call needs CAP_SYS_PTRACE or
- * vm.unprivileged_userfaultfd, since KVM touches guest memory from inside the kernel. */
-static int open_uffd(void)
-{
-	CLEANUP(close_fd)
-	int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
-	int uffd = -1;
-
-	if (device >= 0)
-		uffd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
-	if (uffd < 0)
-		uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-	return uffd < 0 ? -errno : uffd;
-}
-
-static int register_view(const struct pager *pager)
-{
-	struct uffdio_api api = { .api = UFFD_API,
-				  .features = UFFD_FEATURE_MISSING_HUGETLBFS |
-					      UFFD_FEATURE_MINOR_HUGETLBFS };
-	const struct ram_layout *layout = &pager->ram->layout;
-
-	if (ioctl(pager->uffd, UFFDIO_API, &api) < 0)
-		return -errno;
-	for (unsigned i = 0; i < layout->region_count; i++) {
-		struct uffdio_register request = {
-			.range = { .start = view_address(pager, layout->regions[i].offset_bytes),
-				   .len = layout->regions[i].len_bytes },
-			.mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR,
-		};
-
-		if (ioctl(pager->uffd, UFFDIO_REGISTER, &request) < 0)
-			return -errno;
-	}
-	return 0;
 }
 
 static int start_thread(struct pager *pager)
@@ -257,8 +269,7 @@ static int start_thread(struct pager *pager)
 	return result;
 }
 
-int pager_start(struct ram *ram, const struct ram_events *events, struct pager **ret_pager,
-		struct err *err)
+int pager_start(struct ram *ram, struct pager **ret_pager, struct err *err)
 {
 	struct pager *pager = calloc(1, sizeof(*pager));
 	int result;
@@ -266,18 +277,15 @@ int pager_start(struct ram *ram, const struct ram_events *events, struct pager *
 	if (!pager)
 		return err_set(err, -ENOMEM, "pager: out of memory");
 	pager->ram = ram;
-	pager->events = *events;
 	pager->stop_fd = event_create();
-	pager->uffd = open_uffd();
-	result = pager->uffd < 0 ? pager->uffd : pager->stop_fd < 0 ? pager->stop_fd : 0;
-	if (result == 0)
-		result = register_view(pager);
+	pager->poke_fd = event_create();
+	result = pager->stop_fd < 0 ? pager->stop_fd : pager->poke_fd < 0 ? pager->poke_fd : 0;
 	if (result == 0)
 		result = start_thread(pager);
 	if (result < 0) {
 		pager_stop(pager);
 		errno = -result;
-		return err_set(err, result, "pager: userfaultfd: %m");
+		return err_set(err, result, "pager: starting its thread: %m");
 	}
 	*ret_pager = pager;
 	return 0;
@@ -291,16 +299,40 @@ void pager_stop(struct pager *pager)
 		event_signal(pager->stop_fd);
 		(void)pthread_join(pager->thread, NULL);
 	}
-	close_fd(&pager->uffd);
 	close_fd(&pager->stop_fd);
+	close_fd(&pager->poke_fd);
 	free(pager);
 }
 
-void pager_map(struct pager *pager, uint64_t offset_bytes, uint64_t len_bytes)
+void pager_poke(struct pager *pager)
 {
-	uint64_t frame_bytes = pager->ram->layout.frame_bytes;
+	event_signal(pager->poke_fd);
+}
 
-	for (uint64_t done = 0; done < len_bytes; done += frame_bytes)
-		if (map_frame(pager, offset_bytes + done) < 0)
-			return; /* it will fault, and be mapped then */
+static uint64_t read_counter(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void pager_read_statistics(const struct pager *pager, struct ram_statistics *statistics)
+{
+	uint64_t now_ns = clock_now_ns();
+	uint64_t told_since_ns = read_counter(&pager->told_since_ns);
+
+	statistics->faults = read_counter(&pager->faults);
+	statistics->ahead_hits = read_counter(&pager->ahead_hits);
+	statistics->stall_ns = read_counter(&pager->stall_ns) +
+			       read_counter(&pager->asleep) * now_ns -
+			       read_counter(&pager->asleep_since_sum_ns);
+	statistics->starved_ns =
+		read_counter(&pager->starved_ns) + (told_since_ns ? now_ns - told_since_ns : 0);
+}
+
+void pager_read_pulse(const struct pager *pager, struct pager_pulse *ret_pulse)
+{
+	*ret_pulse = (struct pager_pulse){
+		.tid = atomic_load(&pager->tid),
+		.rounds = read_counter(&pager->rounds),
+		.busy_since_ns = read_counter(&pager->busy_since_ns),
+	};
 }

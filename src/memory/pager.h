@@ -9,21 +9,23 @@
 
 struct pager; /* opaque */
 
-/**
- * pager_start() - register the guest view with userfaultfd and start the thread
- *
- * Return: 0; -EPERM, -ENOSYS, -EINVAL: this host does not let us: nothing is registered, and the
- * kernel answers faults itself; another negative errno with @err.
- * Source: userfaultfd.rst "API"; userfaultfd(2); ioctl_userfaultfd(2).
- */
-int pager_start(struct ram *ram, const struct ram_events *events, struct pager **ret_pager,
-		struct err *err);
+/* Start the thread; ram->uffd is registered. 0 or a negative errno with @err. */
+int pager_start(struct ram *ram, struct pager **ret_pager, struct err *err);
 
 /* Nobody may touch the guest view any more. */
 void pager_stop(struct pager *pager);
 
-/* Map [offset, offset + len) of the file into the guest view, where it holds memory already, so
- * that it never faults. Whole frames. Best effort. */
-void pager_map(struct pager *pager, uint64_t offset_bytes, uint64_t len_bytes);
+/* Something changed for those who sleep: look again. Any thread, never blocks. */
+void pager_poke(struct pager *pager);
+
+void pager_read_statistics(const struct pager *pager, struct ram_statistics *statistics);
+
+/* What a watcher needs to see whether the thread still does its work. Any thread. */
+struct pager_pulse {
+	int tid;
+	uint64_t rounds;	/* turns of its loop, counted as each begins to wait */
+	uint64_t busy_since_ns; /* clock_now_ns() of the present turn; 0: it waits for work */
+};
+void pager_read_pulse(const struct pager *pager, struct pager_pulse *ret_pulse);
 
 #endif

@@ -14,8 +14,8 @@
 
 #include "base/fd.h"
 #include "memory/backing.h"
-#include "memory/pager.h"
 #include "memory/ram_internal.h"
+#include "memory/uffd.h"
 
 enum { STAT_BLOCK_BYTES = 512 }; /* stat(2): st_blocks counts 512-byte units, always */
 
@@ -86,6 +86,9 @@ static int open_views(struct ram *ram, struct err *err)
 	if (result == 0)
 		result = open_host_view(ram);
 	if (result == 0)
+		result = frames_init(&ram->frames,
+				     (ram->layout.ram_bytes + BLOCK_BYTES - 1) >> BLOCK_SHIFT);
+	if (result == 0 && ram->layout.frame_bytes < BLOCK_BYTES)
 		result = known_init(&ram->known, ram->layout.ram_bytes >> ram->frame_shift);
 	if (result) {
 		errno = -result;
@@ -93,6 +96,21 @@ static int open_views(struct ram *ram, struct err *err)
 			       units_format_size(ram->layout.ram_bytes, text));
 	}
 	return 0;
+}
+
+/* Frames that were allocated before anybody could touch them: in RAM, and mapped at once. */
+static int note_first_frames(struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes)
+{
+	uint64_t end = offset_bytes + len_bytes;
+
+	if (ram->known.words)
+		known_set(&ram->known, offset_bytes >> ram->frame_shift,
+			  len_bytes >> ram->frame_shift);
+	for (uint64_t block = offset_bytes >> BLOCK_SHIFT; block << BLOCK_SHIFT < end; block++) {
+		(void)frames_lock(&ram->frames, block);
+		frames_unlock(&ram->frames, block, FRAME_RESIDENT, 0, ACTOR_DEVICE);
+	}
+	return uffd_map(ram, offset_bytes, len_bytes);
 }
 
 /* All of it with reserve, else the first frame. */
@@ -110,7 +128,7 @@ static int take_first_frames(struct ram *ram, const struct ram_config *config, s
 			(void)ftruncate(ram->fd, 0); /* so that the numbers are those of before */
 			return backing_explain_failure(config, total >> ram->frame_shift, err);
 		}
-		known_set(&ram->known, done >> ram->frame_shift, len >> ram->frame_shift);
+		result = note_first_frames(ram, done, len);
 		done += len;
 		if (config->reserve && config->progress &&
 		    !config->progress(config->progress_ctx, done, total))
@@ -119,19 +137,23 @@ static int take_first_frames(struct ram *ram, const struct ram_config *config, s
 	return result;
 }
 
-/* What take_first_frames() took is mapped at once: it never faults. */
-static int start_pager(struct ram *ram, const struct ram_config *config, struct err *err)
+/* Not being allowed is not an error: then the kernel answers first touches. */
+static int take_over_faults(struct ram *ram)
 {
-	int result;
+	int uffd = uffd_open();
+	int result = uffd < 0 ? uffd : uffd_register(ram, uffd);
 
-	if (config->frame_bytes != HUGE_FRAME_BYTES)
+	if (result == 0) {
+		ram->uffd = uffd;
 		return 0;
-	result = pager_start(ram, &config->events, &ram->pager, err);
-	if (result == -EPERM || result == -EACCES || result == -ENOSYS || result == -EINVAL)
-		return 0;
-	if (result == 0)
-		pager_map(ram->pager, 0, config->reserve ? config->ram_bytes : config->frame_bytes);
-	return result;
+	}
+	close_fd(&uffd);
+	if (result != -EPERM && result != -EACCES && result != -ENOSYS && result != -EINVAL)
+		return result;
+	ram->why_no_uffd = result == -ENOSYS || result == -EINVAL
+				   ? "this kernel's userfaultfd cannot do it"
+				   : "this process may not use userfaultfd";
+	return 0;
 }
 
 static int ram_init(struct ram *ram, const struct ram_config *config, struct err *err)
@@ -140,19 +162,32 @@ static int ram_init(struct ram *ram, const struct ram_config *config, struct err
 
 	if (result)
 		return result;
+	ram->events = config->events;
 	ram->frame_shift = (unsigned)__builtin_ctzll(config->frame_bytes);
 	ram->fd = backing_open(config, err);
 	if (ram->fd < 0)
 		return ram->fd;
 	result = open_views(ram, err);
-	if (result == 0)
-		result = take_first_frames(ram, config, err);
-	return result ? result : start_pager(ram, config, err);
+	if (result)
+		return result;
+	result = take_over_faults(ram);
+	if (result) {
+		errno = -result;
+		return err_set(err, result, "guest RAM: userfaultfd: %m");
+	}
+	result = take_first_frames(ram, config, err);
+	return result ? result : engine_start(ram, config, err);
 }
 
-bool ram_has_pager(const struct ram *ram)
+static void init_arrival(struct ram *ram)
 {
-	return ram->pager != NULL;
+	pthread_condattr_t monotonic;
+
+	(void)pthread_mutex_init(&ram->arrival_lock, NULL);
+	(void)pthread_condattr_init(&monotonic);
+	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&ram->arrival, &monotonic);
+	(void)pthread_condattr_destroy(&monotonic);
 }
 
 int ram_open(const struct ram_config *config, struct ram **ret_ram, struct err *err)
@@ -162,8 +197,8 @@ int ram_open(const struct ram_config *config, struct ram **ret_ram, struct err *
 
 	if (!ram)
 		return err_set(err, -ENOMEM, "guest RAM: out of memory");
-	ram->fd = -1;
-	(void)pthread_mutex_init(&ram->lock, NULL);
+	ram->fd = ram->uffd = -1;
+	init_arrival(ram);
 	result = ram_init(ram, config, err);
 	if (result) {
 		ram_close(ram);
@@ -177,12 +212,15 @@ void ram_close(struct ram *ram)
 {
 	if (!ram)
 		return;
-	pager_stop(ram->pager); /* first: its thread uses all the rest */
+	engine_stop(ram); /* first: its threads use all the rest */
+	close_fd(&ram->uffd);
 	view_close(&ram->host);
 	view_close(&ram->guest);
 	known_fini(&ram->known);
+	frames_fini(&ram->frames);
 	close_fd(&ram->fd);
-	(void)pthread_mutex_destroy(&ram->lock);
+	(void)pthread_cond_destroy(&ram->arrival);
+	(void)pthread_mutex_destroy(&ram->arrival_lock);
 	free(ram);
 }
 
@@ -203,59 +241,4 @@ uint64_t ram_resident_bytes(const struct ram *ram)
 	if (fstat(ram->fd, &stat) < 0)
 		return 0; /* cannot happen to a descriptor we own */
 	return (uint64_t)stat.st_blocks * STAT_BLOCK_BYTES;
-}
-
-/* Back the first run of unknown frames in [first, end), at most BACK_CHUNK_BYTES of it. */
-static int back_run(struct ram *ram, struct pager *mapper, uint64_t first, uint64_t end)
-{
-	uint64_t most = BACK_CHUNK_BYTES >> ram->frame_shift;
-	int result = 0;
-
-	(void)pthread_mutex_lock(&ram->lock);
-	first = known_find_clear(&ram->known, first, end); /* another thread may have been faster */
-	end = known_find_set(&ram->known, first, end - first < most ? end : first + most);
-	if (first < end)
-		result = backing_allocate(ram->fd, first << ram->frame_shift,
-					  (end - first) << ram->frame_shift);
-	if (result == 0)
-		known_set(&ram->known, first, end - first);
-	(void)pthread_mutex_unlock(&ram->lock);
-	if (result == 0 && mapper) /* else the first touch would wait for the pager */
-		pager_map(mapper, first << ram->frame_shift, (end - first) << ram->frame_shift);
-	return result;
-}
-
-static int back_range(struct ram *ram, struct pager *mapper, uint64_t offset_bytes,
-		      uint64_t len_bytes)
-{
-	uint64_t first = offset_bytes >> ram->frame_shift;
-	uint64_t end = (offset_bytes + len_bytes + ram->layout.frame_bytes - 1) >> ram->frame_shift;
-	int result = 0;
-
-	while (result == 0) {
-		first = known_find_clear(&ram->known, first, end);
-		if (first == end)
-			return 0;
-		result = back_run(ram, mapper, first, end);
-	}
-	return result;
-}
-
-int ram_back_offset(struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes)
-{
-	return back_range(ram, ram->pager, offset_bytes, len_bytes);
-}
-
-int ram_allocate_offset(struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes)
-{
-	return back_range(ram, NULL, offset_bytes, len_bytes);
-}
-
-int ram_back(struct ram *ram, gpa_t gpa, uint64_t len_bytes)
-{
-	uint64_t offset_bytes;
-
-	if (!ram_layout_offset(&ram->layout, gpa, len_bytes, &offset_bytes))
-		return -EFAULT;
-	return ram_back_offset(ram, offset_bytes, len_bytes);
 }

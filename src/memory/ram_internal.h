@@ -1,25 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* ram_internal.h - struct ram, for the files of memory/ only.
  *
- * Problem. The file behind guest RAM has holes: frames never touched, or given back. Touching a
- * hole when the huge page pool is empty is a SIGBUS, in the middle of a memcpy. So nothing in neap
- * touches guest memory that it does not know to be there, and knowing must cost one bit test.
+ * Problem. The file behind guest RAM has holes: frames never touched, given back, or swapped.
+ * Touching a hole when the huge page pool is empty is a SIGBUS in the middle of a memcpy, and a
+ * frame that comes or goes while somebody else looks at it is a lost byte.
+ * Design. Every change goes through one block's lock (frames.c, block.c). Nothing in neap touches
+ * guest memory that it has not made sure of, and being sure costs one look at an atomic word.
  *
  * Invariants
- *  M1  known bit set => the frame has a page in the file. Only a punch removes pages (hugetlb is
- *      never reclaimed, a memfd's pages may go to the host's swap but stay readable), and only
- *      ram_discard() punches.
- *  M2  Bits change only under `lock`: ram_back holds it over "allocate, then set", ram_discard over
- *      "clear, then punch". Without the lock:
- *          vCPU: fallocate(f)              I/O: clear(f), punch(f)              vCPU: set(f)
- *      leaves f known but a hole, and the next device access dies. With it, whoever comes second
- *      wins, and both outcomes obey M1.
- *  M3  Readers take no lock. A bit they saw set stays true until the next ram_discard() of that
- *      frame. Devices and ram_discard() share one thread, so a pointer from ram_ptr() is good
- *      until its own thread discards. Other threads may call ram_back() at any time, but only
- *      use pointers while nothing discards (before the vCPUs start, or when they are paused).
- *  M4  `lock` is held for at most BACK_CHUNK_BYTES of allocation or DISCARD_CHUNK_BYTES of
- *      punching, and nothing else is taken under it.
+ *  M1  The state of a block says what is in the file (B3); on 4 KiB memory known.h says it for
+ *      every page. Only punches remove pages, and only under the block's lock.
+ *  M2  With a pager, a touch of the guest view never fails: it waits. So a pointer from ram_ptr()
+ *      stays good whatever becomes of the frame; at worst its user waits. The pager's own threads
+ *      use the host view and never wait for themselves.
+ *  M3  Without a pager nothing is ever unmapped or swapped, and frames go only by ram_discard(),
+ *      which shares a thread with the devices: a pointer from ram_ptr() is good until its own
+ *      thread discards. Other threads may call ram_back() at any time, but only use pointers while
+ *      nothing discards (before the vCPUs start, or when they are paused).
  *
  * A frame that the guest discards and touches again at once (no deflate) is its own affair: the
  * pager gives it a fresh zero page, or lets it wait until there is one. Without a pager the kernel
@@ -30,11 +27,10 @@
 
 #include <pthread.h>
 
+#include "memory/frames.h"
 #include "memory/known.h"
 #include "memory/ram.h"
 
-#define BACK_CHUNK_BYTES    HUGE_FRAME_BYTES
-#define DISCARD_CHUNK_BYTES (64 * MIB_BYTES)
 #define RESERVE_CHUNK_BYTES (64 * MIB_BYTES)
 
 /* A mapping with a guard frame of no access on either side. */
@@ -44,20 +40,57 @@ struct ram_view {
 	uint8_t *base; /* frame aligned */
 };
 
+struct keeper;
+struct pager;
+struct swapper;
+struct trace;
+
 struct ram {
 	struct ram_layout layout;
 	unsigned frame_shift;
 	int fd;
 	struct ram_view guest; /* base + guest address */
 	struct ram_view host;  /* base + offset in the file */
-	struct known known;
-	pthread_mutex_t lock; /* M2 */
-	struct pager *pager;  /* NULL: the kernel answers page faults */
+	struct frames frames;
+	struct known known; /* 4 KiB memory; else without words */
+	struct ram_events events;
+	int uffd;		 /* -1: the kernel answers page faults */
+	const char *why_no_uffd; /* NULL: there is one */
+
+	/* engine.c: */
+	struct pager *pager;	 /* NULL without userfaultfd */
+	struct swapper *swapper; /* NULL without swap */
+	struct keeper *keeper;	 /* NULL without pager */
+	struct trace *trace;	 /* NULL: none is kept */
+
+	pthread_mutex_t arrival_lock;
+	pthread_cond_t arrival; /* a block came back: who waits in ram_back() looks again */
 };
 
-/* ram_back() by file offset, for ranges already checked. New frames are mapped into the guest view
- * as well; ram_allocate_offset() leaves that to its caller, the pager. */
+/* engine.c: the threads that serve this RAM. Started after the first frames were taken. */
+int engine_start(struct ram *ram, const struct ram_config *config, struct err *err);
+void engine_stop(struct ram *ram);
+
+/* The host has no frame for us: give back what was only prepared, ask for more. True: try again at
+ * once. Any thread. */
+bool engine_make_room(struct ram *ram);
+
+/* @block is READING: have it read. False: not now, nothing was begun. Any thread. */
+bool engine_read_back(struct ram *ram, uint64_t block);
+
+/* Does a read wait for the host to have a frame? */
+bool engine_is_starving(const struct ram *ram);
+
+/* A block is back from swap, or one has gone there: whoever waits for either may look again. */
+void engine_arrived(struct ram *ram);
+
+/* What swap holds for @block is not needed any more. Its lock is held. */
+void engine_forget(struct ram *ram, uint64_t block);
+
+/* ram_back() by file offset, for ranges already checked. */
 int ram_back_offset(struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes);
-int ram_allocate_offset(struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes);
+
+/* fallocate(PUNCH_HOLE), through signals. */
+int ram_punch(const struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes);
 
 #endif

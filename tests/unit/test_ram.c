@@ -47,6 +47,28 @@ static gpa_t frame_gpa(const struct ram *ram, uint64_t frame)
 	return ram_layout_gpa(ram_layout(ram), frame * frame_bytes);
 }
 
+/* Does the engine take the frame for one that has memory behind it? */
+static bool is_known(struct ram *ram, uint64_t frame)
+{
+	if (ram->known.words)
+		return known_find_set(&ram->known, frame, frame + 1) == frame;
+	return frame_in_ram(frame_state_of(frames_peek(&ram->frames, frame)));
+}
+
+static uint64_t first_known(struct ram *ram, uint64_t first, uint64_t end)
+{
+	while (first < end && !is_known(ram, first))
+		first++;
+	return first;
+}
+
+static uint64_t first_unknown(struct ram *ram, uint64_t first, uint64_t end)
+{
+	while (first < end && is_known(ram, first))
+		first++;
+	return first;
+}
+
 static void fill_frame(struct ram *ram, uint64_t frame, uint8_t value)
 {
 	void *at;
@@ -195,15 +217,20 @@ static void frames_the_guest_touched_itself_are_found_not_taken_twice(void **sta
 {
 	struct ram *ram = open_ram(4 * frame_bytes);
 	uint8_t *view = ram_guest_view(ram, 0);
+	uint64_t resident_bytes;
 
 	(void)state;
 	view[2 * frame_bytes + 1] = 0x5a;
+	/* Who touched goes on as soon as it is mapped, maybe before the state says so. */
+	(void)frames_lock(&ram->frames, (2 * frame_bytes) >> BLOCK_SHIFT);
+	frames_unlock_same(&ram->frames, (2 * frame_bytes) >> BLOCK_SHIFT);
+	resident_bytes = ram_resident_bytes(ram); /* small frames come in runs */
 	/* A pager answered the touch, and so knows; the kernel does not tell us. */
-	assert_int_equal(known_find_set(&ram->known, 1, 4), ram_has_pager(ram) ? 2 : 4);
+	assert_int_equal(first_known(ram, 1, 4), ram_has_pager(ram) ? 2 : 4);
 	assert_int_equal(ram_back(ram, GPA(2 * frame_bytes), frame_bytes), 0);
-	assert_int_equal(ram_resident_bytes(ram), 2 * frame_bytes);
+	assert_int_equal(ram_resident_bytes(ram), resident_bytes);
 	assert_int_equal(view[2 * frame_bytes + 1], 0x5a);
-	assert_int_equal(known_find_set(&ram->known, 1, 4), 2);
+	assert_int_equal(first_known(ram, 1, 4), 2);
 	ram_close(ram);
 }
 
@@ -215,7 +242,7 @@ static void an_access_backs_exactly_the_frames_it_touches(void **state)
 	(void)state;
 	assert_int_equal(ram_write(ram, GPA(3 * frame_bytes - 1), two, sizeof(two)), 0);
 	assert_int_equal(ram_resident_bytes(ram), 3 * frame_bytes);
-	assert_int_equal(known_find_clear(&ram->known, 2, 8), 4);
+	assert_int_equal(first_unknown(ram, 2, 8), 4);
 	assert_int_equal(ram_write(ram, GPA(6 * frame_bytes), two, 0), 0);
 	assert_int_equal(ram_write(ram, GPA(8 * frame_bytes - 1), two, 1), 0);
 	assert_int_equal(ram_resident_bytes(ram), 4 * frame_bytes);
@@ -345,8 +372,7 @@ static void reserve_takes_every_frame_and_says_how_far_it_is(void **state)
 	assert_int_equal(ram_resident_bytes(ram), config.ram_bytes);
 	assert_int_equal(progress.last_bytes, config.ram_bytes);
 	assert_true(progress.calls > 0);
-	assert_int_equal(known_find_clear(&ram->known, 0, ram_frame_count(ram)),
-			 ram_frame_count(ram));
+	assert_int_equal(first_unknown(ram, 0, ram_frame_count(ram)), ram_frame_count(ram));
 	ram_close(ram);
 }
 
@@ -400,11 +426,13 @@ static void assert_known_frames_are_the_resident_ones(struct ram *ram)
 {
 	uint64_t known_frames = 0, resident_bytes;
 
-	assert_int_equal(pthread_mutex_lock(&ram->lock), 0);
+	for (uint64_t block = 0; block < ram->frames.block_count; block++)
+		(void)frames_lock(&ram->frames, block);
 	for (uint64_t frame = 0; frame < ram_frame_count(ram); frame++)
-		known_frames += known_find_set(&ram->known, frame, frame + 1) == frame;
+		known_frames += is_known(ram, frame);
 	resident_bytes = ram_resident_bytes(ram);
-	assert_int_equal(pthread_mutex_unlock(&ram->lock), 0);
+	for (uint64_t block = 0; block < ram->frames.block_count; block++)
+		frames_unlock_same(&ram->frames, block);
 	assert_int_equal(known_frames * frame_bytes, resident_bytes);
 }
 

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* engine.c - the threads that serve guest RAM, put together; who asks whom.
+ *
+ *      guest, devices --fault--> pager --swapped--> swapper
+ *                                  |  \--no frame--> keeper (gives back), swapper (evicts)
+ *                                  \--touched-----> keeper (prepares what comes next)
+ *      swapper --a block came or went--> engine_arrived() --> pager, ram_back()
+ *
+ * Each of them works on blocks only through block.h, so none needs to know what the others do at
+ * the moment.
+ */
+#include <errno.h>
+
+#include "memory/pager.h"
+#include "memory/ram_internal.h"
+#include "memory/trace.h"
+
+bool engine_make_room(struct ram *ram)
+{
+	(void)ram;
+	return false;
+}
+
+bool engine_read_back(struct ram *ram, uint64_t block)
+{
+	(void)ram;
+	(void)block;
+	return false;
+}
+
+bool engine_is_starving(const struct ram *ram)
+{
+	(void)ram;
+	return false;
+}
+
+void engine_forget(struct ram *ram, uint64_t block)
+{
+	(void)ram;
+	(void)block;
+}
+
+void engine_arrived(struct ram *ram)
+{
+	(void)pthread_mutex_lock(&ram->arrival_lock);
+	(void)pthread_cond_broadcast(&ram->arrival);
+	(void)pthread_mutex_unlock(&ram->arrival_lock);
+	if (ram->pager)
+		pager_poke(ram->pager);
+}
+
+int engine_start(struct ram *ram, const struct ram_config *config, struct err *err)
+{
+	if (config->trace_path) {
+		int result = trace_open(config->trace_path, config->ram_bytes, &ram->trace, err);
+
+		if (result)
+			return result;
+		ram->frames.trace = ram->trace;
+	}
+	if (ram->uffd < 0)
+		return 0;
+	return pager_start(ram, &ram->pager, err);
+}
+
+void engine_stop(struct ram *ram)
+{
+	pager_stop(ram->pager);
+	ram->pager = NULL;
+	ram->frames.trace = NULL;
+	trace_close(ram->trace);
+	ram->trace = NULL;
+}
+
+static void read_states(const struct ram *ram, struct ram_statistics *statistics)
+{
+	for (int state = 0; state < FRAME_STATE_COUNT; state++)
+		statistics->state_bytes[state] = atomic_load(&ram->frames.in_state[state])
+						 << BLOCK_SHIFT;
+	statistics->fresh_bytes = atomic_load(&ram->frames.fresh_blocks) << BLOCK_SHIFT;
+}
+
+void ram_read_statistics(const struct ram *ram, struct ram_statistics *ret_statistics)
+{
+	*ret_statistics = (struct ram_statistics){ 0 };
+	read_states(ram, ret_statistics);
+	if (ram->pager)
+		pager_read_statistics(ram->pager, ret_statistics);
+}
+
+int ram_set_limit(struct ram *ram, uint64_t limit_bytes)
+{
+	(void)limit_bytes;
+	return ram->swapper ? 0 : -EOPNOTSUPP;
+}
+
+bool ram_has_pager(const struct ram *ram)
+{
+	return ram->pager != NULL;
+}
+
+const char *ram_why_no_pager(const struct ram *ram)
+{
+	return ram->why_no_uffd;
+}
