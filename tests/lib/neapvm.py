@@ -117,11 +117,11 @@ class Rpc:
 class Vm:
     """`neap run` in the foreground with pipes as its terminal."""
 
-    def __init__(self, flags, name="test", wrap=()):
+    def __init__(self, flags, name="test", wrap=(), program=None):
         self.name = name
         self.runtime = tempfile.mkdtemp(prefix="neap-test-")
         self.env = dict(os.environ, XDG_RUNTIME_DIR=self.runtime)
-        self.command = [*wrap, neap_path(), "run", "--name", name, *flags]
+        self.command = [*wrap, program or neap_path(), "run", "--name", name, *flags]
         self.output = b""
         self.seen = 0
         self._rpc = None
