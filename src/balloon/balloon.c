@@ -12,6 +12,8 @@
  *  B3  At most one statistics buffer is held; more of them wait in the ring.
  *  B4  Nothing here runs unless a guest rings, a target changes or the statistics timer ticks. A
  *      guest that never obeys costs nothing.
+ *  B5  `tells` is false whenever a page may be used before it is deflated: it is set when a driver
+ *      with MUST_TELL_HOST begins, and cleared before anything is forgotten.
  *
  * Which queue is what. §5.5.2 "Virtqueues" numbers them 0 to 4, with gaps for features that were
  * not negotiated. Linux (6.1, and others) instead numbers those it uses without gaps, so its
@@ -31,6 +33,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,6 +78,7 @@ struct balloon {
 	int64_t work_left;		  /* in this turn */
 	uint64_t report_failures;
 	struct ratelimit log_limit;
+	atomic_bool tells; /* B5 */
 	bool stats_held;
 	struct virtq_chain stats_chain; /* valid while stats_held */
 	struct balloon_counters counters;
@@ -132,6 +136,21 @@ static void publish(struct balloon *b, bool worth_telling)
 static int discard_frames(void *ctx, uint64_t first_frame, uint64_t frame_count)
 {
 	return ram_discard(ctx, first_frame, frame_count);
+}
+
+bool balloon_retry(struct balloon *b)
+{
+	bool more = inflate_retry(&b->inflate);
+
+	publish(b, false);
+	return more;
+}
+
+/* Frames that devices use now go later; the owner sees to it. */
+static void retry(struct balloon *b)
+{
+	if (inflate_retry(&b->inflate) && b->config.busy)
+		b->config.busy(b->config.ctx);
 }
 
 /* ---- Inflate and deflate ---- */
@@ -210,11 +229,27 @@ static void handle_lists(struct balloon *b, unsigned index)
 			break;
 		b->done_bytes[index] = 0;
 	}
-	inflate_retry(&b->inflate);
+	retry(b);
 	log_ignored(b, ignored_before);
 }
 
 /* ---- Free page reporting ---- */
+
+static void discard_report(struct balloon *b, uint64_t first_frame, uint64_t frame_count)
+{
+	int result = ram_discard(b->config.ram, first_frame, frame_count);
+
+	if (result == 0) {
+		b->counters.reported_total_bytes +=
+			inflate_note_discarded(&b->inflate, first_frame, frame_count) *
+			ram_layout(b->config.ram)->frame_bytes;
+	} else if (result == -EBUSY && frame_count > 1) { /* the others have gone */
+		for (uint64_t i = 0; i < frame_count; i++)
+			discard_report(b, first_frame + i, 1);
+	} else {
+		b->report_failures++;
+	}
+}
 
 /* Give the whole frames of one reported buffer back, as far as this turn's work allows. Returns how
  * many bytes of it are dealt with. */
@@ -225,12 +260,8 @@ static uint64_t discard_reported(struct balloon *b, gpa_t start, uint64_t len_by
 	bool all = frames.count <= (uint64_t)b->work_left;
 	uint64_t count = all ? frames.count : (uint64_t)b->work_left;
 
-	if (count > 0 && ram_discard(b->config.ram, frames.first, count) == 0)
-		b->counters.reported_total_bytes +=
-			inflate_note_discarded(&b->inflate, frames.first, count) *
-			layout->frame_bytes;
-	else if (count > 0)
-		b->report_failures++;
+	if (count > 0)
+		discard_report(b, frames.first, count);
 	b->work_left -= (int64_t)count;
 	if (all)
 		return len_bytes;
@@ -333,7 +364,7 @@ void balloon_poll_stats(struct balloon *b, uint64_t now_ns)
 
 	if (!b->vdev.active)
 		return;
-	inflate_retry(&b->inflate);
+	retry(b);
 	if (!negotiated(b, BALLOON_F_STATS_VQ)) {
 		publish(b, false);
 		return;
@@ -374,7 +405,10 @@ static void handle_queue(struct virtio_device *vdev, unsigned index)
 
 static int activate(struct virtio_device *vdev)
 {
-	publish(of(vdev), true);
+	struct balloon *b = of(vdev);
+
+	atomic_store(&b->tells, negotiated(b, BALLOON_F_MUST_TELL_HOST));
+	publish(b, true);
 	return 0;
 }
 
@@ -382,6 +416,7 @@ static void reset(struct virtio_device *vdev)
 {
 	struct balloon *b = of(vdev);
 
+	atomic_store(&b->tells, false); /* B5 */
 	inflate_forget(&b->inflate);
 	memset(b->done_bytes, 0, sizeof(b->done_bytes));
 	b->stats_held = false;
@@ -486,4 +521,17 @@ void balloon_read_counters(const struct balloon *balloon, struct balloon_counter
 void balloon_read_stats(const struct balloon *balloon, struct balloon_guest_stats *ret_stats)
 {
 	published_read(&balloon->published_stats, ret_stats, sizeof(*ret_stats));
+}
+
+bool balloon_dead_pages(const struct balloon *balloon, uint64_t first_page, uint64_t *ret_dead)
+{
+	return atomic_load(&balloon->tells) &&
+	       inflate_dead_pages(&balloon->inflate, first_page, ret_dead);
+}
+
+uint64_t balloon_gone_bytes(const struct balloon *balloon, balloon_is_gone is_gone, void *ctx)
+{
+	if (!atomic_load(&balloon->tells))
+		return 0;
+	return pages_to_bytes(inflate_gone_pages(&balloon->inflate, is_gone, ctx));
 }

@@ -5,10 +5,11 @@
  * taken:    what the guest has handed over, counted by us page by page, never by `actual`.
  * returned: bytes of whole frames that are ballooned and were given back to the host. A guest that
  *           touches one without deflating it has it again, as zeros, and is not noticed here:
- *           ram_resident_bytes() always knows what the host really gives.
+ *           ram_resident_bytes() always knows what the host really gives. What the host got back by
+ *           swapping a partly ballooned block out is balloon_gone_bytes(), and comes on top.
  * They are three numbers, everywhere.
  *
- * Threads: the I/O thread owns a balloon. balloon_read_counters() may be called from any thread.
+ * Threads: the I/O thread owns a balloon. What says "any thread" may be called from any.
  * Source: virtio 1.2 §5.5 "Traditional Memory Balloon Device".
  */
 #ifndef NEAP_BALLOON_BALLOON_H
@@ -78,6 +79,9 @@ struct balloon_config {
 	/* Told on the I/O thread whenever taken/returned changed, or statistics came; may be NULL.
 	 */
 	void (*changed)(void *ctx);
+	/* Told on the I/O thread: frames that are in use now wait to be given back; call
+	 * balloon_retry() soon. May be NULL. */
+	void (*busy)(void *ctx);
 	void *ctx;
 };
 
@@ -95,6 +99,20 @@ int balloon_set_target(struct balloon *balloon, uint64_t bytes);
 /* The statistics timer: asks the guest for fresh numbers if it has answered the last time. I/O
  * thread. */
 void balloon_poll_stats(struct balloon *balloon, uint64_t now_ns);
+
+/* Give back what could not go before. True: something is left; call again soon. I/O thread. */
+bool balloon_retry(struct balloon *balloon);
+
+/* Which pages of the block of 2 MiB that begins at page @first_page of the file are in the balloon,
+ * and so hold nothing that matters: BLOCK_PAGE_WORDS words, zeroed before. True if any. Never any
+ * without MUST_TELL_HOST: such a driver may use a page before it says so. Any thread. To be asked
+ * after the block was taken from the guest. */
+bool balloon_dead_pages(const struct balloon *balloon, uint64_t first_page, uint64_t *ret_dead);
+
+/* Bytes of ballooned pages that returned_bytes does not count, in blocks that hold nothing of the
+ * host, as @is_gone tells of a block. Any thread. */
+typedef bool (*balloon_is_gone)(void *ctx, uint64_t block);
+uint64_t balloon_gone_bytes(const struct balloon *balloon, balloon_is_gone is_gone, void *ctx);
 
 /* Any thread; a consistent copy. */
 void balloon_read_counters(const struct balloon *balloon, struct balloon_counters *ret_counters);

@@ -15,11 +15,16 @@
  *      came with the request that is being served; else it is kept, full or not.
  *  F5  Taking the same page twice, or releasing one that is not there, changes nothing but
  *      ignored_pages.
+ *  F6  Bits of pages and kept have one writer, the owner, and readers on any thread
+ *      (inflate_dead_pages): each word is loaded and stored whole. A release clears the bit before
+ *      the guest may know that the page is its own again, so a reader that takes the page from the
+ *      guest first and looks at the bit then never finds a page dead that is in use.
  *
  * Limits. 32 KiB per GiB of guest for the pages, 8 KiB for the counters of 2 MiB frames; with 4 KiB
  * frames no counters. Address space only, until a page of it is needed.
  * Returned is what we gave back: a guest that touches such a frame without deflating has it again
- * (as zeros), and is not noticed here.
+ * (as zeros), and is not noticed here. A frame in use by a device (-EBUSY) is kept, alone, and tried
+ * again: its neighbours go at once.
  * Source: virtio 1.2 §5.5.6.2 "Device Requirements: Device Operation".
  */
 #include "balloon/inflate.h"
@@ -120,9 +125,11 @@ static uint64_t put_bits(uint64_t *words, uint64_t first, uint64_t count, bool v
 	while (first < end) {
 		uint64_t *word = &words[first / BITMAP_WORD_BITS];
 		uint64_t mask = word_mask(first, end - first);
-		uint64_t differ = (value ? ~*word : *word) & mask;
+		uint64_t was = *word; /* F6: nobody else writes */
+		uint64_t differ = (value ? ~was : was) & mask;
 
-		*word ^= differ;
+		if (differ)
+			__atomic_store_n(word, was ^ differ, __ATOMIC_RELAXED);
 		changed += (unsigned)__builtin_popcountll(differ);
 		first = (first / BITMAP_WORD_BITS + 1) * BITMAP_WORD_BITS;
 	}
@@ -137,32 +144,43 @@ static void keep(struct inflate *inflate, uint64_t first_frame, uint64_t frame_c
 /* Forget that @frame is kept. False: it was not. Untouched parts of the array stay so. */
 static bool unkeep(struct inflate *inflate, uint64_t frame)
 {
-	if (!inflate->kept_frames || !bitmap_clear(inflate->kept, frame))
+	if (!inflate->kept_frames || !put_bits(inflate->kept, frame, 1, false))
 		return false;
 	inflate->kept_frames--;
 	return true;
 }
 
-static bool discard(struct inflate *inflate, uint64_t first_frame, uint64_t frame_count)
+static int discard(struct inflate *inflate, uint64_t first_frame, uint64_t frame_count)
 {
+	int result = inflate->config.discard(inflate->config.ctx, first_frame, frame_count);
+
 	inflate->counters.asked_frames += frame_count;
-	if (inflate->config.discard(inflate->config.ctx, first_frame, frame_count) == 0)
-		return true;
-	inflate->counters.discard_failures++;
-	return false;
+	inflate->counters.discard_failures += result != 0;
+	return result;
+}
+
+/* Give back, or keep what cannot go now. */
+static void let_go(struct inflate *inflate, uint64_t first, uint64_t count)
+{
+	int result = discard(inflate, first, count);
+
+	if (result == 0) {
+		inflate->counters.returned_frames += count;
+	} else if (result == -EBUSY && count > 1) {
+		for (uint64_t frame = first; frame < first + count; frame++)
+			let_go(inflate, frame, 1);
+	} else {
+		keep(inflate, first, count);
+	}
 }
 
 void inflate_end(struct inflate *inflate)
 {
-	uint64_t first = inflate->batch.first, count = inflate->batch.count;
+	uint64_t count = inflate->batch.count;
 
 	inflate->batch.count = 0;
-	if (count == 0)
-		return;
-	if (discard(inflate, first, count))
-		inflate->counters.returned_frames += count;
-	else
-		keep(inflate, first, count);
+	if (count > 0)
+		let_go(inflate, inflate->batch.first, count);
 }
 
 /* Neighbours leave together: one system call for a stretch of frames. */
@@ -348,32 +366,106 @@ uint64_t inflate_note_discarded(struct inflate *inflate, uint64_t first_frame, u
 	return news;
 }
 
-static bool retry_frame(struct inflate *inflate, uint64_t frame)
+static int retry_frame(struct inflate *inflate, uint64_t frame)
 {
-	if (!discard(inflate, frame, 1))
-		return false;
-	(void)unkeep(inflate, frame);
-	inflate->counters.returned_frames++;
-	return true;
+	int result = discard(inflate, frame, 1);
+
+	if (result == 0) {
+		(void)unkeep(inflate, frame);
+		inflate->counters.returned_frames++;
+	}
+	return result;
 }
 
-void inflate_retry(struct inflate *inflate)
+/* The first frame from @first on that is kept, within RETRY_WORDS words; false: none there. */
+static bool find_kept(const struct inflate *inflate, uint64_t first, uint64_t *ret_frame)
 {
-	uint64_t words = BITMAP_WORDS(inflate->frame_count);
-	unsigned tried = 0;
+	for (unsigned looked = 0; looked < RETRY_WORDS && first < inflate->frame_count; looked++) {
+		uint64_t word = first / BITMAP_WORD_BITS;
+		uint64_t bits = inflate->kept[word] & UINT64_MAX << first % BITMAP_WORD_BITS;
 
-	if (!inflate->must_tell) /* F4: too late for those */
-		return;
-	for (unsigned looked = 0; inflate->kept_frames && looked < RETRY_WORDS; looked++) {
-		uint64_t word = inflate->retry_word % words;
-
-		while (inflate->kept[word]) {
-			uint64_t frame = word * BITMAP_WORD_BITS +
-					 (unsigned)__builtin_ctzll(inflate->kept[word]);
-
-			if (!retry_frame(inflate, frame) || ++tried == RETRY_FRAMES)
-				return;
+		if (bits) {
+			*ret_frame = word * BITMAP_WORD_BITS + (unsigned)__builtin_ctzll(bits);
+			return true;
 		}
-		inflate->retry_word = word + 1;
+		first = (word + 1) * BITMAP_WORD_BITS;
 	}
+	*ret_frame = first < inflate->frame_count ? first : 0;
+	return false;
+}
+
+bool inflate_retry(struct inflate *inflate)
+{
+	uint64_t frame, first = UINT64_MAX;
+	int result = 0;
+
+	if (!inflate->must_tell || !inflate->kept_frames) /* F4: too late without it */
+		return false;
+	for (unsigned tried = 0; tried < RETRY_FRAMES && inflate->kept_frames; tried++) {
+		/* Past the end it begins anew, once. */
+		bool found = find_kept(inflate, inflate->retry_frame, &frame) ||
+			     find_kept(inflate, frame, &frame);
+
+		inflate->retry_frame = frame;
+		if (!found || frame == first || (result != 0 && result != -EBUSY))
+			break;
+		if (first == UINT64_MAX)
+			first = frame;
+		result = retry_frame(inflate, frame);
+		inflate->retry_frame = frame + 1;
+	}
+	return inflate->kept_frames > 0;
+}
+
+/* ---- For other threads (F6) ---- */
+
+static uint64_t look_at(const uint64_t *words, uint64_t word)
+{
+	return __atomic_load_n(&words[word], __ATOMIC_RELAXED);
+}
+
+bool inflate_dead_pages(const struct inflate *inflate, uint64_t first_page, uint64_t *ret_dead)
+{
+	uint64_t first = first_page / BITMAP_WORD_BITS;
+	uint64_t end = BITMAP_WORDS(inflate->page_count);
+	uint64_t any = 0;
+
+	for (unsigned i = 0; i < BLOCK_PAGE_WORDS && first + i < end; i++)
+		any |= ret_dead[i] = look_at(inflate->pages, first + i);
+	return any != 0;
+}
+
+/* Pages of block @block in the balloon that returned_frames does not count. */
+static uint64_t uncounted_pages(const struct inflate *inflate, uint64_t block)
+{
+	uint64_t dead[BLOCK_PAGE_WORDS] = { 0 };
+	uint64_t count = 0;
+
+	if (!inflate_dead_pages(inflate, block * BLOCK_PAGES, dead))
+		return 0;
+	for (unsigned i = 0; i < BLOCK_PAGE_WORDS; i++) {
+		uint64_t word = block * BLOCK_PAGE_WORDS + i;
+
+		if (!inflate->fills && dead[i]) /* a frame is a page */
+			dead[i] &= look_at(inflate->kept, word);
+		count += (unsigned)__builtin_popcountll(dead[i]);
+	}
+	if (inflate->fills && count == BLOCK_PAGES &&
+	    !(look_at(inflate->kept, block / BITMAP_WORD_BITS) >> block % BITMAP_WORD_BITS & 1))
+		return 0;
+	return count;
+}
+
+uint64_t inflate_gone_pages(const struct inflate *inflate, inflate_is_gone is_gone, void *ctx)
+{
+	uint64_t blocks = (inflate->page_count + BLOCK_PAGES - 1) / BLOCK_PAGES;
+	uint64_t count = 0;
+
+	for (uint64_t block = 0; block < blocks; block++) {
+		uint64_t pages = uncounted_pages(inflate, block);
+
+		if (pages && is_gone(ctx, block))
+			count += pages;
+	}
+	return count;
 }

@@ -3,7 +3,7 @@
  *
  * For: exact accounting from lists of page frame numbers that a hostile guest wrote. Not for:
  * rings, or memory itself: whole frames leave through a callback, so it is tested without either.
- * Threads: one owner, the I/O thread.
+ * Threads: one owner, the I/O thread, but for inflate_dead_pages() and inflate_gone_pages().
  */
 #ifndef NEAP_BALLOON_INFLATE_H
 #define NEAP_BALLOON_INFLATE_H
@@ -14,10 +14,12 @@
 
 #include "base/err.h"
 #include "memory/layout.h"
+#include "memory/ram.h"
 
 struct inflate_config {
 	const struct ram_layout *layout; /* outlives the accounting */
-	/* Give whole frames back to the host: 0 or a negative errno. */
+	/* Give whole frames back to the host: 0 or a negative errno. -EBUSY: some are in use, the
+	 * others have gone. */
 	int (*discard)(void *ctx, uint64_t first_frame, uint64_t frame_count);
 	void *ctx;
 };
@@ -41,8 +43,8 @@ struct inflate {
 	uint64_t *kept;		    /* a bit per frame that is full and was not given back */
 	struct inflate_fill *fills; /* NULL when a frame is a page */
 	uint64_t kept_frames;
-	uint64_t retry_word; /* where in kept the next retry looks */
-	uint64_t request;    /* number of the current one */
+	uint64_t retry_frame; /* where the next retry looks */
+	uint64_t request;     /* number of the current one */
 	bool must_tell;
 	struct {
 		uint64_t first, count;
@@ -76,10 +78,20 @@ void inflate_release(struct inflate *inflate, const uint32_t *untrusted_pfns, si
 uint64_t inflate_note_discarded(struct inflate *inflate, uint64_t first_frame,
 				uint64_t frame_count);
 
-/* Try again what the host refused, a little at a time. */
-void inflate_retry(struct inflate *inflate);
+/* Try again what the host refused, a little at a time. True: something is left to try. */
+bool inflate_retry(struct inflate *inflate);
 
 /* The guest was reset: nothing is in the balloon. Totals stay. */
 void inflate_forget(struct inflate *inflate);
+
+/* Which pages of the block that begins at @first_page are in the balloon: BLOCK_PAGE_WORDS words,
+ * zeroed before. True if any. Any thread. */
+bool inflate_dead_pages(const struct inflate *inflate, uint64_t first_page, uint64_t *ret_dead);
+
+/* Pages in the balloon that returned_frames does not count though the host has back what was behind
+ * them: their whole block holds nothing, which @is_gone tells. Any thread; looks at a word per 64
+ * pages of RAM. */
+typedef bool (*inflate_is_gone)(void *ctx, uint64_t block);
+uint64_t inflate_gone_pages(const struct inflate *inflate, inflate_is_gone is_gone, void *ctx);
 
 #endif
