@@ -5,11 +5,13 @@
  * bytes here. Does not know: frames, views, faults, who decides what goes.
  *
  * What it promises: a read gives the bytes of the last successful write of that block, or an error.
- * Never zeros instead, never older bytes, never another block's. Without encryption that holds for
- * accidents (torn writes, flipped bits, a file system that mixes up blocks) but not against somebody
- * who may write to the file on purpose: the check sum has no key. With encryption it holds for both,
- * and nobody reads the guest's memory on the disk. Either way the file dies with the process: it
- * never has a name, and the key is only in this process.
+ * Never zeros instead, never older bytes, never another block's: what the disk returns is checked
+ * against a tag in RAM, made with a key that only this process has, over the bytes, the VM, the
+ * block's number and how often was written. So it holds for accidents (torn writes, flipped bits, a
+ * file system that mixes up blocks) and for somebody who writes to the file on purpose.
+ * With encryption nobody reads the guest's memory on the disk either. Without it whoever reads the
+ * disk does, also after the VM has ended: what was written stays in the file system's free blocks.
+ * The file never has a name, and nothing in it can be used by the next process.
  *
  * Threads: each worker belongs to one thread; workers may run at once. For one block the caller has
  * one operation at a time, and orders one before the next (its atomic state word does).
@@ -52,12 +54,11 @@ struct swap_stats {
 	uint64_t retired_bytes;	    /* that failed to be written, and is not used again */
 	uint64_t stored_blocks;	    /* now */
 	uint64_t compressed_blocks; /* of stored_blocks */
-	uint64_t content_bytes;	    /* what stored blocks would take if every live page that is not
-				    * zero took 4 KiB: content_bytes / used_bytes is the ratio */
 	uint64_t writes;	    /* since open: blocks stored ... */
 	uint64_t written_bytes;	    /* ... and what went to disk for them */
-	uint64_t zero_blocks;	    /* since open: writes that found only zeros */
-	uint64_t full_refusals;	    /* since open: writes answered with -ENOSPC */
+	uint64_t content_bytes; /* ... which were so many live pages that are not zero, by 4 KiB */
+	uint64_t zero_blocks;	/* since open: writes that found only zeros */
+	uint64_t full_refusals; /* since open: writes answered with -ENOSPC */
 	uint64_t reads;
 	uint64_t read_bytes; /* that came from the disk */
 	uint64_t write_errors;

@@ -15,14 +15,16 @@ import tree
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
 # Headers of outside libraries, and the meson variable that links them.
 LIBRARIES = {"uv.h": "libuv", "jansson.h": "jansson", "uuid/uuid.h": "libuuid",
-             "uuid.h": "libuuid", "pthread.h": "threads", "bare/image.h": "bare_guest_dep"}
+             "uuid.h": "libuuid", "pthread.h": "threads", "lz4.h": "liblz4",
+             "openssl/crypto.h": "libcrypto", "openssl/evp.h": "libcrypto", "dlfcn.h": "libdl",
+             "bare/image.h": "bare_guest_dep"}
 
 
 def room_table():
     text = tree.read("src/meson.build")
     rows = re.search(r"^room_table = \[\n(.*?)^\]", text, re.M | re.S).group(1)
     rows = re.sub(r"#.*", "", rows)
-    rows = re.sub(r"(?<=[\[ ,])([a-z_]+)(?=[\],])", r"'\1'", rows)  # library variables as words
+    rows = re.sub(r"(?<=[\[ ,])([a-z_][a-z0-9_]*)(?=[\],])", r"'\1'", rows)  # library variables as words
     return {name: (below, libraries) for name, below, libraries in ast.literal_eval(f"[{rows}]")}
 
 

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* swap_file.h - a file without a name, and whole transfers to and from places in it.
+ *
+ * Threads: any; each transfer waits for the disk.
+ */
+#ifndef NEAP_MEMORY_SWAP_FILE_H
+#define NEAP_MEMORY_SWAP_FILE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "memory/swap_extents.h"
+
+/* pread and pwrite; tests put their own here. */
+struct swap_io {
+	ssize_t (*read)(int fd, void *buf, size_t len, off_t offset);
+	ssize_t (*write)(int fd, const void *buf, size_t len, off_t offset);
+};
+
+extern const struct swap_io swap_io_kernel;
+
+/**
+ * swap_file_open() - a file of @size_bytes in @dir, all of it allocated, for direct I/O
+ *
+ * What is refused, and why, is at swap_store_open(). Direct I/O by 4 KiB is tried out.
+ *
+ * Return: a descriptor, or a negative errno with @err set.
+ */
+int swap_file_open(const char *dir, uint64_t size_bytes, struct err *err);
+
+/**
+ * swap_file_write() - @buf to all pieces of @place, in order
+ * @buf: 4 KiB aligned, as long as @place
+ * Return: 0; -EIO: refused or short, and *@ret_bad_piece is where.
+ */
+int swap_file_write(const struct swap_io *io, int fd, const struct swap_place *place,
+		    const uint8_t *buf, unsigned *ret_bad_piece);
+/* 0; -EIO: refused, or the file ends too early. */
+int swap_file_read(const struct swap_io *io, int fd, const struct swap_place *place, uint8_t *buf);
+
+#endif
