@@ -33,6 +33,8 @@ static int await_block(struct ram *ram, uint64_t block)
 	while (result == 0 && frame_state_of(frames_peek(&ram->frames, block)) == FRAME_READING)
 		result = pthread_cond_timedwait(&ram->arrival, &ram->arrival_lock, &deadline);
 	(void)pthread_mutex_unlock(&ram->arrival_lock);
+	if (frame_state_of(frames_peek(&ram->frames, block)) == FRAME_SWAPPED)
+		result = -EIO; /* it could not be read: not a reason to ask for ever */
 	return result ? -ENOSPC : 0;
 }
 
@@ -86,6 +88,11 @@ static int back_blocks(struct ram *ram, uint64_t first, uint64_t end)
 		if (!frame_in_ram(frame_state_of(frames_peek(&ram->frames, first))))
 			result = back_frame(ram, first << BLOCK_SHIFT, NULL);
 	return result;
+}
+
+int ram_map_offset(struct ram *ram, uint64_t offset_bytes)
+{
+	return back_frame(ram, offset_bytes, NULL);
 }
 
 int ram_back_offset(struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes)

@@ -90,6 +90,9 @@ void engine_forget(struct ram *ram, uint64_t block);
 /* ram_back() by file offset, for ranges already checked. */
 int ram_back_offset(struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes);
 
+/* The same for the one frame at @offset_bytes, and mapped: its block is RESIDENT for a moment. */
+int ram_map_offset(struct ram *ram, uint64_t offset_bytes);
+
 /* fallocate(PUNCH_HOLE), through signals. */
 int ram_punch(const struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes);
 
