@@ -30,14 +30,17 @@ static void on_fatal_signal(int number)
 	(void)raise(number);
 }
 
+/* A signal that somebody handles already stays theirs. */
 static void restore_on_fatal_signals(void)
 {
 	static const int fatal[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGQUIT };
 	struct sigaction action = { .sa_handler = on_fatal_signal, .sa_flags = (int)SA_RESETHAND };
+	struct sigaction now;
 
 	(void)sigemptyset(&action.sa_mask);
 	for (size_t i = 0; i < ARRAY_LEN(fatal); i++)
-		(void)sigaction(fatal[i], &action, NULL);
+		if (sigaction(fatal[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+			(void)sigaction(fatal[i], &action, NULL);
 }
 
 bool tty_make_raw(int fd)

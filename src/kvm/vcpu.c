@@ -98,9 +98,9 @@ static bool vcpu_obey(struct vcpu *vcpu)
 	return go_on;
 }
 
-static struct timespec retry_deadline(void)
+static struct timespec deadline_in(unsigned ms)
 {
-	uint64_t at_ns = clock_now_ns() + VCPU_RETRY_MS * NS_PER_MS;
+	uint64_t at_ns = clock_now_ns() + ms * NS_PER_MS;
 
 	return (struct timespec){ .tv_sec = (time_t)(at_ns / NS_PER_S),
 				  .tv_nsec = (long)(at_ns % NS_PER_S) };
@@ -109,7 +109,7 @@ static struct timespec retry_deadline(void)
 bool vcpu_wait(struct vcpu *vcpu, uint64_t kick_count)
 {
 	struct vcpus *all = vcpu->all;
-	struct timespec deadline = retry_deadline();
+	struct timespec deadline = deadline_in(VCPU_RETRY_MS);
 	bool timed_out = false, again;
 
 	(void)pthread_mutex_lock(&all->lock);
@@ -202,6 +202,23 @@ void vcpus_pause(struct vcpus *vcpus)
 	pause_locked(vcpus);
 	(void)pthread_mutex_unlock(&vcpus->lock);
 	(void)pthread_mutex_unlock(&vcpus->control_lock);
+}
+
+bool vcpus_pause_within(struct vcpus *vcpus, unsigned ms)
+{
+	struct timespec deadline = deadline_in(ms);
+	bool timed_out = false, parked;
+
+	(void)pthread_mutex_lock(&vcpus->control_lock);
+	(void)pthread_mutex_lock(&vcpus->lock);
+	vcpus->pause_asked = true;
+	ring_all_locked(vcpus);
+	while (vcpus->parked_count < vcpus->count && !timed_out)
+		timed_out = pthread_cond_timedwait(&vcpus->parked, &vcpus->lock, &deadline) != 0;
+	parked = vcpus->parked_count == vcpus->count;
+	(void)pthread_mutex_unlock(&vcpus->lock);
+	(void)pthread_mutex_unlock(&vcpus->control_lock);
+	return parked;
 }
 
 void vcpus_resume(struct vcpus *vcpus)

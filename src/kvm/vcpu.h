@@ -75,6 +75,10 @@ int vcpus_forget_exits(struct vcpus *vcpus, struct err *err);
 /* Return when every vCPU is out of KVM_RUN and parked. Idempotent; callers on several threads take
  * turns. Waits for ops that are running. Not from a vCPU thread. */
 void vcpus_pause(struct vcpus *vcpus);
+
+/* The same, but give up after @ms: false, and some vCPU sleeps where no signal reaches it. Those that
+ * are out stay out. For ending. */
+bool vcpus_pause_within(struct vcpus *vcpus, unsigned ms);
 void vcpus_resume(struct vcpus *vcpus);
 
 /* Ask everybody to look at their requests (e.g. memory came back). Any thread. */

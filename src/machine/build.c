@@ -95,9 +95,10 @@ static void on_starved(void *ctx, gpa_t gpa, bool starving)
 		famine_over(ctx);
 }
 
-static void on_pager_failed(void *ctx, const char *why)
+/* On a thread of the memory's that has nothing else to do. */
+static void on_memory_failed(void *ctx, const char *why)
 {
-	lifecycle_request(ctx, REQUEST_FAILED, 0, why);
+	lifecycle_fail(ctx, why);
 }
 
 static int up_ram(struct machine *machine, struct err *err)
@@ -110,7 +111,7 @@ static int up_ram(struct machine *machine, struct err *err)
 		.reserve = config->memory.reserve,
 		.progress = on_reserve_progress,
 		.progress_ctx = machine,
-		.events = { .starved = on_starved, .failed = on_pager_failed, .ctx = machine },
+		.events = { .starved = on_starved, .failed = on_memory_failed, .ctx = machine },
 	};
 	int ret = ram_open(&ram, &machine->ram, err);
 

@@ -3,7 +3,7 @@
  *
  * Design. Only the control thread changes state. vCPU threads, devices and the console ask by
  * lifecycle_request(); one request is kept, the first wins, so that what a guest does after its own
- * power-off cannot turn it into a crash. REQUEST_KILL overrides.
+ * power-off cannot turn it into a crash. REQUEST_FAILED overrides, and REQUEST_KILL overrides all.
  *
  * Transitions
  *  STARTING -> RUNNING            [lifecycle_start]
@@ -17,18 +17,31 @@
  *  S2  A reset that finds no host memory for the kernel waits and tries again; it loses nothing,
  *      since what the guest had is gone by its own wish.
  *  S3  A guest runs on for a moment after it asked for a reset, and may ask again; it gets one.
+ *  S4  The end never waits for a thread that waits for memory: a vCPU that cannot be parked
+ *      soon is abandoned, and the process ends with it. When the memory engine failed,
+ *      its own threads are abandoned, too.
+ *  S5  When it failed, the control thread itself may sleep in guest memory. So whoever found out
+ *      waits for the orderly end, and then ends the process itself.
  */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/tty.h"
 #include "machine/devices.h"
 #include "memory/discard.h"
 
-enum { RESET_RETRY_MS = 50 };
+enum {
+	RESET_RETRY_MS = 50,
+	END_PAUSE_MS = 1000, /* S4 */
+	END_WAITING_MS = 20, /* S4, when somebody is known to wait */
+	FAIL_GRACE_MS = 40,  /* S5: until the control thread must be on its way out */
+	FAIL_LEAVE_MS = 400, /* and out */
+};
 
 enum api_state lifecycle_state(const struct machine *machine)
 {
@@ -79,13 +92,21 @@ void lifecycle_resume(struct machine *machine)
 	lifecycle_set_state(machine, API_STATE_RUNNING, "");
 }
 
+/* Many vCPUs on a busy host take their time; those that wait for memory may take for ever. */
+static unsigned end_patience_ms(const struct machine *machine)
+{
+	return atomic_load(&machine->life.abandoned) || atomic_load(&machine->famine.waiting) > 0
+		       ? END_WAITING_MS
+		       : END_PAUSE_MS;
+}
+
 void lifecycle_end(struct machine *machine, int exit_code, const char *reason)
 {
 	if (machine->life.state == API_STATE_STOPPED)
 		return;
 	machine->life.exit_code = exit_code;
-	if (machine->vcpus && atomic_load(&machine->famine.waiting) == 0)
-		vcpus_pause(machine->vcpus); /* one that waits for memory may not be able to */
+	if (machine->vcpus && !vcpus_pause_within(machine->vcpus, end_patience_ms(machine)))
+		atomic_store(&machine->life.abandoned, true); /* S4 */
 	lifecycle_set_state(machine, API_STATE_STOPPED, reason);
 	loop_stop(&machine->control);
 }
@@ -121,10 +142,10 @@ static void on_reset_retry(uv_timer_t *timer)
 	load_and_go(timer->data);
 }
 
-/* All frames go back to the host, unless the user paid for them to stay. */
+/* All frames go back to the host, unless they were promised to stay. */
 static void empty_ram(struct machine *machine)
 {
-	if (!machine->config->memory.reserve)
+	if (!ram_is_reserved(machine->ram))
 		(void)ram_discard(machine->ram, 0, ram_frame_count(machine->ram));
 }
 
@@ -205,7 +226,10 @@ static void on_request(void *arg)
 		lifecycle_end(machine, EXIT_CODE_OK, "the guest powered off");
 		break;
 	case REQUEST_STATUS: end_with_status(machine, status); break;
-	case REQUEST_FAILED: lifecycle_end(machine, EXIT_CODE_FAILED, text); break;
+	case REQUEST_FAILED:
+		atomic_store(&machine->life.abandoned, true); /* S4 */
+		lifecycle_end(machine, EXIT_CODE_FAILED, text);
+		break;
 	case REQUEST_KILL: lifecycle_end(machine, EXIT_CODE_KILLED, text); break;
 	case REQUEST_RESET:
 		if (machine->config->on_reset == VM_ON_RESET_RESTART)
@@ -222,13 +246,36 @@ void lifecycle_request(struct machine *machine, enum machine_request request, ui
 	struct lifecycle *life = &machine->life;
 
 	pthread_mutex_lock(&life->lock);
-	if (life->request == REQUEST_NONE || request == REQUEST_KILL) {
+	if (life->request == REQUEST_NONE || request == REQUEST_KILL ||
+	    (request == REQUEST_FAILED && life->request != REQUEST_KILL)) {
 		life->request = request;
 		life->request_status = status;
 		(void)snprintf(life->request_text, sizeof(life->request_text), "%s", text);
 	}
 	pthread_mutex_unlock(&life->lock);
 	loop_post(&machine->control, &life->request_task);
+}
+
+void lifecycle_say_why(struct machine *machine, const char *reason)
+{
+	if (!atomic_exchange(&machine->life.said_why, true))
+		(void)dprintf(STDERR_FILENO, "neap: %s: %s\n", machine->config->name, reason);
+}
+
+static void sleep_ms(unsigned ms)
+{
+	(void)nanosleep(&(struct timespec){ .tv_nsec = (long)(ms * NS_PER_MS) }, NULL);
+}
+
+void lifecycle_fail(struct machine *machine, const char *why)
+{
+	lifecycle_request(machine, REQUEST_FAILED, 0, why);
+	sleep_ms(FAIL_GRACE_MS);
+	if (atomic_load(&machine->life.abandoned)) /* on its way */
+		sleep_ms(FAIL_LEAVE_MS);
+	tty_restore();
+	lifecycle_say_why(machine, why); /* S5 */
+	_exit(EXIT_CODE_FAILED);
 }
 
 static void on_signal(uv_signal_t *handle, int number)

@@ -16,6 +16,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 static _Thread_local struct loop *running_here; /* the loop whose owner this thread is */
 
 static struct loop_task *loop_take_task(struct loop *loop)
@@ -88,6 +90,7 @@ int loop_init(struct loop *loop, struct err *err)
 		return err_set(err, ret, "event loop: %s", uv_strerror(ret));
 	}
 	loop->first = loop->last = NULL;
+	loop->has_thread = false;
 	atomic_init(&loop->stopping, false);
 	atomic_init(&loop->has_owner, false);
 	(void)pthread_mutex_init(&loop->lock, NULL);
@@ -131,6 +134,7 @@ int loop_start(struct loop *loop, const char *name, struct err *err)
 		atomic_store(&loop->has_owner, false);
 		return err_set(err, -ret, "thread \"%s\": %s", name, uv_strerror(-ret));
 	}
+	loop->has_thread = true;
 	(void)pthread_setname_np(loop->thread, name);
 	return 0;
 }
@@ -143,7 +147,21 @@ void loop_stop(struct loop *loop)
 
 void loop_join(struct loop *loop)
 {
-	(void)pthread_join(loop->thread, NULL);
+	if (loop->has_thread)
+		(void)pthread_join(loop->thread, NULL);
+	loop->has_thread = false;
+}
+
+bool loop_join_within(struct loop *loop, unsigned ms)
+{
+	uint64_t at_ns = clock_now_ns() + ms * NS_PER_MS;
+	struct timespec deadline = { .tv_sec = (time_t)(at_ns / NS_PER_S),
+				     .tv_nsec = (long)(at_ns % NS_PER_S) };
+
+	if (loop->has_thread &&
+	    pthread_clockjoin_np(loop->thread, NULL, CLOCK_MONOTONIC, &deadline) == 0)
+		loop->has_thread = false;
+	return !loop->has_thread;
 }
 
 void loop_post(struct loop *loop, struct loop_task *task)

@@ -29,6 +29,7 @@ struct loop {
 	int wake_fd; /* an eventfd; written when the queue is no longer empty, or to stop */
 	uv_poll_t wake;
 	pthread_t thread;      /* of loop_start(), for loop_join() */
+	bool has_thread;       /* started and not joined: the owner's */
 	atomic_bool has_owner; /* somebody runs it, or is about to */
 	pthread_mutex_t lock;
 	struct loop_task *first, *last; /* under lock */
@@ -41,10 +42,12 @@ void loop_fini(struct loop *loop); /* every other handle is closed; not running 
 /* Run on this thread until loop_stop(). */
 void loop_run(struct loop *loop);
 
-/* Run on a new thread of that name until loop_stop(); loop_join() waits for its end. */
+/* Run on a new thread of that name until loop_stop(); loop_join() waits for its end, once. */
 int loop_start(struct loop *loop, const char *name, struct err *err);
 void loop_stop(struct loop *loop); /* any thread */
 void loop_join(struct loop *loop);
+/* The same for at most @ms. False: its thread does something that takes longer. */
+bool loop_join_within(struct loop *loop, unsigned ms);
 
 /* Run task->run(task->arg) on the loop's thread, soon. Any thread; allocates nothing. */
 void loop_post(struct loop *loop, struct loop_task *task);

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "machine/machine_internal.h"
 
-enum { READY = '+' };
+enum { READY = '+', LEAVE_MS = 20, END_IO_MS = 1000 };
 
 static void tell_ready(int ready_fd)
 {
@@ -33,15 +33,25 @@ static void tell_failure(const struct machine *machine, int ready_fd, const char
 	(void)close(ready_fd);
 }
 
-/* A vCPU that sleeps in the kernel for want of a frame cannot be woken on kernels before 6.3, so
- * its thread cannot be joined. What people see is put in order, and the process ends with it. */
-static void leave_at_once(struct machine *machine, int code, const char *reason)
+/* vCPUs are parked, so none of them waits for the I/O thread. It may sleep for memory itself. */
+static bool end_io_thread(struct machine *machine, unsigned patience_ms)
 {
 	loop_stop(&machine->io);
-	loop_join(&machine->io);
-	terminal_destroy(machine->terminal);
+	return loop_join_within(&machine->io, patience_ms);
+}
+
+/* A thread that sleeps in the kernel for want of memory cannot be joined: before Linux 6.3 no signal
+ * reaches a vCPU there, and where nobody answers page faults it would fall asleep again. What
+ * people see is put in order, and the process ends with all its threads. */
+static _Noreturn void leave_at_once(struct machine *machine, int code, const char *reason)
+{
+	if (end_io_thread(machine, LEAVE_MS))
+		terminal_destroy(machine->terminal);
+	else
+		terminal_abandon(machine->terminal);
 	rpc_server_destroy(machine->server);
-	(void)fprintf(stderr, "neap: %s: %s\n", machine->config->name, reason);
+	if (code != EXIT_CODE_OK)
+		lifecycle_say_why(machine, reason);
 	_exit(code);
 }
 
@@ -79,11 +89,11 @@ int machine_run(const struct vm_config *config, bool foreground, int ready_fd)
 	}
 	code = run_built(machine, ready_fd);
 	memcpy(reason, machine->life.reason, sizeof(reason));
-	if (atomic_load(&machine->famine.waiting) > 0)
+	if (atomic_load(&machine->life.abandoned) || !end_io_thread(machine, END_IO_MS))
 		leave_at_once(machine, code, reason);
 	machine_unbuild(machine); /* the terminal is itself again before we speak */
 	if (code != EXIT_CODE_OK)
-		(void)fprintf(stderr, "neap: %s: %s\n", config->name, reason);
+		lifecycle_say_why(machine, reason);
 	free(machine);
 	return code;
 }

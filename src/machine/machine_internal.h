@@ -92,6 +92,10 @@ struct lifecycle {
 	uv_timer_t reset_retry;
 	uv_signal_t signals[3];
 	int exit_code;
+	/* The process has to end without waiting for its threads: some sleep for memory. Written by
+	 * control, then lifecycle_fail() may look. */
+	atomic_bool abandoned;
+	atomic_bool said_why; /* whoever sets it prints the reason */
 
 	pthread_mutex_t lock; /* the three below: any thread */
 	enum machine_request request;
@@ -179,6 +183,9 @@ void lifecycle_reset(struct machine *machine, const char *cause);
 void lifecycle_end(struct machine *machine, int exit_code, const char *reason);
 void lifecycle_request(struct machine *machine, enum machine_request request, uint32_t status,
 		       const char *text); /* any thread */
+_Noreturn void lifecycle_fail(struct machine *machine,
+			      const char *why); /* any thread but control, io and vCPUs */
+void lifecycle_say_why(struct machine *machine, const char *reason); /* any thread; once */
 
 /* events.c; control unless said otherwise */
 int events_init(struct machine *machine, struct err *err);

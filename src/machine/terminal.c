@@ -445,6 +445,11 @@ static void restore_stdio(struct listener *who)
 	tty_restore();
 }
 
+void terminal_abandon(struct terminal *terminal)
+{
+	restore_stdio(&terminal->listeners[0]);
+}
+
 void terminal_destroy(struct terminal *terminal)
 {
 	if (!terminal)

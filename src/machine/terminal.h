@@ -33,6 +33,9 @@ int terminal_create(const struct terminal_config *config, struct terminal **ret_
 /* Gives what is left to standard output (at most one second), restores it, and ends. */
 void terminal_destroy(struct terminal *terminal);
 
+/* Only restores it: for a process that ends while the I/O thread is stuck. */
+void terminal_abandon(struct terminal *terminal);
+
 /* What the guest says. False: standard output is behind by the whole ring; nothing was taken. */
 bool terminal_output(struct terminal *terminal, const void *bytes, size_t len);
 

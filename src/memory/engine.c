@@ -14,6 +14,7 @@
 #include "memory/pager.h"
 #include "memory/ram_internal.h"
 #include "memory/trace.h"
+#include "memory/watch.h"
 
 bool engine_make_room(struct ram *ram)
 {
@@ -49,10 +50,35 @@ void engine_arrived(struct ram *ram)
 		pager_poke(ram->pager);
 }
 
+/* Somebody looks after those who serve, and a touch that nobody serves is a wait. */
+static int start_watch(struct ram *ram, struct err *err)
+{
+	int result = watch_start(&ram->events, &ram->watch, err);
+
+	if (result)
+		return result;
+	ram->guard = (struct sigbus_guard){ .layout = &ram->layout,
+					    .guest_view = ram->guest.base,
+					    .host_view = ram->host.base,
+					    .fd = ram->fd,
+					    .watch = ram->watch };
+	result = sigbus_guard(&ram->guard);
+	if (result == 0 && ram->uffd >= 0)
+		result = watch_keep_uffd(ram->watch, ram->uffd);
+	if (result == 0)
+		return 0;
+	errno = -result;
+	return err_set(err, result, "guest RAM: watching over it: %m");
+}
+
 int engine_start(struct ram *ram, const struct ram_config *config, struct err *err)
 {
+	int result = start_watch(ram, err);
+
+	if (result)
+		return result;
 	if (config->trace_path) {
-		int result = trace_open(config->trace_path, config->ram_bytes, &ram->trace, err);
+		result = trace_open(config->trace_path, config->ram_bytes, &ram->trace, err);
 
 		if (result)
 			return result;
@@ -67,6 +93,9 @@ void engine_stop(struct ram *ram)
 {
 	pager_stop(ram->pager);
 	ram->pager = NULL;
+	sigbus_unguard(&ram->guard);
+	watch_stop(ram->watch);
+	ram->watch = NULL;
 	ram->frames.trace = NULL;
 	trace_close(ram->trace);
 	ram->trace = NULL;
@@ -101,5 +130,5 @@ bool ram_has_pager(const struct ram *ram)
 
 const char *ram_why_no_pager(const struct ram *ram)
 {
-	return ram->why_no_uffd;
+	return ram->uffd < 0 ? ram->rights.missing : NULL;
 }

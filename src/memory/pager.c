@@ -44,6 +44,7 @@
 #include "memory/block.h"
 #include "memory/ram_internal.h"
 #include "memory/runs.h"
+#include "memory/watch.h"
 
 enum { MAX_SLEEPERS = 2048, RETRY_MS = 2, MESSAGES_PER_READ = 16 };
 
@@ -63,10 +64,9 @@ struct pager {
 	uint64_t starving_since_ns;
 	struct sleeper sleepers[MAX_SLEEPERS];
 	struct runs runs; /* 4 KiB memory */
+	struct watched watched;
 
 	/* Written by the thread, read by any. */
-	atomic_int tid;
-	_Atomic uint64_t rounds, busy_since_ns;
 	_Atomic uint64_t faults, stall_ns, starved_ns, ahead_hits;
 	_Atomic uint64_t asleep, asleep_since_sum_ns, told_since_ns; /* of those who sleep now */
 };
@@ -225,12 +225,11 @@ static enum turn take_turn(struct pager *pager)
 	uint64_t now_ns;
 	bool well = true;
 
-	atomic_store(&pager->busy_since_ns, 0);
-	add(&pager->rounds, 1);
+	watch_idle(&pager->watched);
 	if (poll(ready, ARRAY_LEN(ready), pager->told ? RETRY_MS : -1) < 0 && errno != EINTR)
 		return TURN_FAILED;
 	now_ns = clock_now_ns();
-	atomic_store(&pager->busy_since_ns, now_ns);
+	watch_busy(&pager->watched);
 	if (ready[0].revents)
 		return TURN_STOP;
 	if (ready[1].revents)
@@ -246,15 +245,18 @@ static enum turn take_turn(struct pager *pager)
 static void *pager_thread(void *arg)
 {
 	struct pager *pager = arg;
-	const struct ram_events *events = &pager->ram->events;
+	struct watch *watch = pager->ram->watch;
 	enum turn turn;
 
-	atomic_store(&pager->tid, gettid());
+	if (watch_enter(watch, &pager->watched) < 0)
+		watch_fail(watch, "the thread that answers page faults cannot be watched: is /proc "
+				  "mounted?");
 	do
 		turn = take_turn(pager);
 	while (turn == TURN_AGAIN);
-	if (turn == TURN_FAILED && events->failed)
-		events->failed(events->ctx, "the thread that answers page faults failed");
+	watch_leave(watch, &pager->watched);
+	if (turn == TURN_FAILED)
+		watch_fail(watch, "the thread that answers page faults failed");
 	return NULL;
 }
 
@@ -277,6 +279,7 @@ int pager_start(struct ram *ram, struct pager **ret_pager, struct err *err)
 	if (!pager)
 		return err_set(err, -ENOMEM, "pager: out of memory");
 	pager->ram = ram;
+	pager->watched = (struct watched){ .task = "answers page faults", .must_answer = true };
 	pager->stop_fd = event_create();
 	pager->poke_fd = event_create();
 	result = pager->stop_fd < 0 ? pager->stop_fd : pager->poke_fd < 0 ? pager->poke_fd : 0;
@@ -326,13 +329,4 @@ void pager_read_statistics(const struct pager *pager, struct ram_statistics *sta
 			       read_counter(&pager->asleep_since_sum_ns);
 	statistics->starved_ns =
 		read_counter(&pager->starved_ns) + (told_since_ns ? now_ns - told_since_ns : 0);
-}
-
-void pager_read_pulse(const struct pager *pager, struct pager_pulse *ret_pulse)
-{
-	*ret_pulse = (struct pager_pulse){
-		.tid = atomic_load(&pager->tid),
-		.rounds = read_counter(&pager->rounds),
-		.busy_since_ns = read_counter(&pager->busy_since_ns),
-	};
 }

@@ -20,12 +20,4 @@ void pager_poke(struct pager *pager);
 
 void pager_read_statistics(const struct pager *pager, struct ram_statistics *statistics);
 
-/* What a watcher needs to see whether the thread still does its work. Any thread. */
-struct pager_pulse {
-	int tid;
-	uint64_t rounds;	/* turns of its loop, counted as each begins to wait */
-	uint64_t busy_since_ns; /* clock_now_ns() of the present turn; 0: it waits for work */
-};
-void pager_read_pulse(const struct pager *pager, struct pager_pulse *ret_pulse);
-
 #endif

@@ -113,10 +113,10 @@ static int note_first_frames(struct ram *ram, uint64_t offset_bytes, uint64_t le
 	return uffd_map(ram, offset_bytes, len_bytes);
 }
 
-/* All of it with reserve, else the first frame. */
+/* All of it if reserved, else the first frame. */
 static int take_first_frames(struct ram *ram, const struct ram_config *config, struct err *err)
 {
-	uint64_t total = config->reserve ? config->ram_bytes : config->frame_bytes;
+	uint64_t total = ram->reserved ? config->ram_bytes : config->frame_bytes;
 	uint64_t done = 0;
 	int result = backing_check_room(config, total >> ram->frame_shift, err);
 
@@ -130,7 +130,7 @@ static int take_first_frames(struct ram *ram, const struct ram_config *config, s
 		}
 		result = note_first_frames(ram, done, len);
 		done += len;
-		if (config->reserve && config->progress &&
+		if (ram->reserved && config->progress &&
 		    !config->progress(config->progress_ctx, done, total))
 			return err_set(err, -ECANCELED, "reserving memory was called off");
 	}
@@ -140,7 +140,7 @@ static int take_first_frames(struct ram *ram, const struct ram_config *config, s
 /* Not being allowed is not an error: then the kernel answers first touches. */
 static int take_over_faults(struct ram *ram)
 {
-	int uffd = uffd_open();
+	int uffd = rights_open_userfaultfd(&ram->rights);
 	int result = uffd < 0 ? uffd : uffd_register(ram, uffd);
 
 	if (result == 0) {
@@ -148,12 +148,31 @@ static int take_over_faults(struct ram *ram)
 		return 0;
 	}
 	close_fd(&uffd);
-	if (result != -EPERM && result != -EACCES && result != -ENOSYS && result != -EINVAL)
-		return result;
-	ram->why_no_uffd = result == -ENOSYS || result == -EINVAL
-				   ? "this kernel's userfaultfd cannot do it"
-				   : "this process may not use userfaultfd";
+	if (ram->rights.allowed)
+		rights_deny(&ram->rights);
+	return result == -EPERM || result == -EACCES || result == -ENOSYS || result == -EINVAL
+		       ? 0
+		       : result;
+}
+
+/* What needs a pager is refused; what a pager would get when it is wanted is taken now. */
+static int do_without_pager(struct ram *ram, const struct ram_config *config, struct err *err)
+{
+	if (config->swap.dir)
+		return err_set(err, -EPERM, "swap: %s; to mend it: %s", ram->rights.missing,
+			       ram->rights.mend);
+	if (config->frame_bytes == HUGE_FRAME_BYTES)
+		ram->reserved = true;
 	return 0;
+}
+
+static int take_frames(struct ram *ram, const struct ram_config *config, struct err *err)
+{
+	int result = take_first_frames(ram, config, err);
+
+	if (result == 0 || result == -ECANCELED || ram->reserved == config->reserve)
+		return result;
+	return err_wrap(err, "all memory has to be reserved (%s)", ram->rights.missing);
 }
 
 static int ram_init(struct ram *ram, const struct ram_config *config, struct err *err)
@@ -163,6 +182,7 @@ static int ram_init(struct ram *ram, const struct ram_config *config, struct err
 	if (result)
 		return result;
 	ram->events = config->events;
+	ram->reserved = config->reserve;
 	ram->frame_shift = (unsigned)__builtin_ctzll(config->frame_bytes);
 	ram->fd = backing_open(config, err);
 	if (ram->fd < 0)
@@ -175,7 +195,10 @@ static int ram_init(struct ram *ram, const struct ram_config *config, struct err
 		errno = -result;
 		return err_set(err, result, "guest RAM: userfaultfd: %m");
 	}
-	result = take_first_frames(ram, config, err);
+	if (ram->uffd < 0)
+		result = do_without_pager(ram, config, err);
+	if (result == 0)
+		result = take_frames(ram, config, err);
 	return result ? result : engine_start(ram, config, err);
 }
 
@@ -232,6 +255,11 @@ const struct ram_layout *ram_layout(const struct ram *ram)
 void *ram_guest_view(const struct ram *ram, unsigned index)
 {
 	return ram->guest.base + ram->layout.regions[index].start.addr;
+}
+
+bool ram_is_reserved(const struct ram *ram)
+{
+	return ram->reserved;
 }
 
 uint64_t ram_resident_bytes(const struct ram *ram)

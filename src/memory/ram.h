@@ -92,7 +92,8 @@ struct ram_statistics {
  *
  * Too few huge pages, with reserve or for the first frame: -ENOMEM, and @err says how many are
  * needed, how many are free, and the command that reserves them.
- * Without reserve only the first frame is allocated, so that a host without any memory for us is
+ * Where this process may not use userfaultfd, huge frames are all reserved, and swap is an error.
+ * Else, without reserve, only the first frame is allocated, so that a host without any memory for us is
  * an error here and not a guest that waits for ever; the others appear when they are first touched.
  *
  * The views do not survive fork(): a process that detaches does so before.
@@ -108,11 +109,14 @@ const struct ram_layout *ram_layout(const struct ram *ram);
 /* The start of region @index in the guest view, page aligned: userspace_addr of its KVM slot. */
 void *ram_guest_view(const struct ram *ram, unsigned index);
 
-/* Are first touches of huge frames answered by us, so that an empty pool is a wait and not an
- * error? False on 4 KiB frames, and where this process may not use userfaultfd. */
+/* Are touches of what is not mapped answered by us, so that an empty pool is a wait and not an
+ * error? False where this process may not use userfaultfd. */
 bool ram_has_pager(const struct ram *ram);
 
-/* Why there is no pager though frames are huge, in words; NULL when there is one. */
+/* Was every frame taken at the start, because it was asked for or because there is no pager? */
+bool ram_is_reserved(const struct ram *ram);
+
+/* Why there is no pager, in words; NULL when there is one. rights.h knows what mends it. */
 const char *ram_why_no_pager(const struct ram *ram);
 
 /* Any thread. */

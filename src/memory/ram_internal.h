@@ -30,6 +30,8 @@
 #include "memory/frames.h"
 #include "memory/known.h"
 #include "memory/ram.h"
+#include "memory/rights.h"
+#include "memory/sigbus.h"
 
 #define RESERVE_CHUNK_BYTES (64 * MIB_BYTES)
 
@@ -44,6 +46,7 @@ struct keeper;
 struct pager;
 struct swapper;
 struct trace;
+struct watch;
 
 struct ram {
 	struct ram_layout layout;
@@ -54,14 +57,17 @@ struct ram {
 	struct frames frames;
 	struct known known; /* 4 KiB memory; else without words */
 	struct ram_events events;
-	int uffd;		 /* -1: the kernel answers page faults */
-	const char *why_no_uffd; /* NULL: there is one */
+	int uffd;			  /* -1: the kernel answers page faults */
+	struct userfaultfd_rights rights; /* what made it so */
+	bool reserved;			  /* every frame was taken at the start */
 
 	/* engine.c: */
 	struct pager *pager;	 /* NULL without userfaultfd */
 	struct swapper *swapper; /* NULL without swap */
 	struct keeper *keeper;	 /* NULL without pager */
 	struct trace *trace;	 /* NULL: none is kept */
+	struct watch *watch;
+	struct sigbus_guard guard;
 
 	pthread_mutex_t arrival_lock;
 	pthread_cond_t arrival; /* a block came back: who waits in ram_back() looks again */

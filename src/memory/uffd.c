@@ -8,35 +8,16 @@
 #include "memory/uffd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include "base/fd.h"
 #include "memory/ram_internal.h"
 
 static uint64_t view_address(const struct ram *ram, uint64_t offset_bytes)
 {
 	return (uint64_t)(uintptr_t)ram->guest.base +
 	       ram_layout_gpa(&ram->layout, offset_bytes).addr;
-}
-
-/* /dev/userfaultfd needs no privilege but the file's; the system call needs CAP_SYS_PTRACE or
- * vm.unprivileged_userfaultfd, since KVM touches guest memory from inside the kernel. */
-int uffd_open(void)
-{
-	CLEANUP(close_fd)
-	int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
-	int uffd = -1;
-
-	if (device >= 0)
-		uffd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
-	if (uffd < 0)
-		uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-	return uffd < 0 ? -errno : uffd;
 }
 
 static uint64_t wanted_features(const struct ram *ram)

@@ -12,9 +12,6 @@
 
 #include "memory/ram.h"
 
-/* A userfaultfd that may see faults from inside the kernel, as KVM's are; or a negative errno. */
-int uffd_open(void);
-
 /* Register the whole guest view, for missing and minor faults, with @uffd. */
 int uffd_register(const struct ram *ram, int uffd);
 

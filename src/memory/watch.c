@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* watch.c - see watch.h.
+ *
+ * Problem. While a userfaultfd is open and nobody answers it, the guest hangs for ever; once its
+ * last descriptor is closed, frames that are not mapped read as zeros. So the thread that answers
+ * must not disappear unnoticed. A false alarm kills a healthy VM, which is worse than a late one.
+ *
+ * Design. Each thread opens its own /proc/thread-self/stat and leaves it to us: one read tells
+ * whether it lives (a dead thread's file says ESRCH, whoever got its number since) and what it
+ * does. Its `beats` tell whether it gets on. Every WATCH_CALM_MS we look at all of them.
+ *
+ *  dead      ESRCH, or state X or Z.                           Alarm at once.
+ *  stopped   State T or t, and no beat, WATCH_LOOKS_TO_STOP looks in a row.  Alarm.
+ *            One such look is nothing: strace stops a thread at every system call.
+ *  asleep    State S and no beat for WATCH_ASLEEP_MS, with work before it (taken, or to be read
+ *            from the userfaultfd), and no other watched thread running or in the kernel, for whom it
+ *            could be waiting. Only for threads that must answer.                Alarm.
+ *  R, D      It waits for a processor or for the kernel, however long: never an alarm. A loaded
+ *            host and a slow disk look like this.
+ *
+ * Invariants
+ *  A1  Looks count in a row only if they follow each other in time: after a gap (the process was
+ *      stopped and continued, the host suspended, or we got no processor) all counts start anew. So
+ *      SIGSTOP for a minute and SIGCONT is no alarm, however the clock has jumped.
+ *  A2  failed() is called at most once.
+ *  A3  starved(true) and starved(false) alternate, both from this thread.
+ *  A4  What watch_fail() and watch_starved() do is allowed in a signal handler.
+ *
+ * Limits. A pager that computes for ever is not told from one that gets no processor. Nobody looks
+ * after this thread: it touches no guest memory, takes no lock that others hold for long, and does
+ * little. Cost: about 4 us per thread and look.
+ *
+ * Not done: PIDFD_THREAD (Linux 6.9) and robust mutexes tell of a death at once but not of a stop;
+ * since we look for stops anyway, 20 ms are soon enough.
+ *
+ * Sources. proc(5) "/proc/[pid]/stat"; signal-safety(7).
+ */
+#include "memory/watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+
+enum { STAT_TEXT_BYTES = 128, WHY_BYTES = 160, GAP_FACTOR = 3 };
+
+enum look { LOOK_DEAD, LOOK_STOPPED, LOOK_ASLEEP, LOOK_BUSY };
+
+struct watch {
+	struct ram_events events;
+	pthread_t thread;
+	int wake_fd;
+	int uffd; /* ours; -1: none */
+	atomic_bool stop;
+	_Atomic(const char *) failure; /* A4 */
+	_Atomic uint64_t starving;     /* who waits outside the pager */
+	_Atomic uint64_t starving_gpa;
+
+	pthread_mutex_t lock; /* the two below */
+	unsigned count;
+	struct watched *threads[WATCH_MAX_THREADS];
+
+	bool told_failed, told_starved; /* our thread's, as all below */
+	gpa_t told_gpa;
+	uint64_t looked_ns;
+	char why[WHY_BYTES];
+};
+
+/* proc(5): pid (comm) state ...; comm may hold anything, also ")". */
+static enum look look_at(const struct watched *who)
+{
+	char text[STAT_TEXT_BYTES];
+	ssize_t len = pread(who->stat_fd, text, sizeof(text) - 1, 0);
+	const char *state;
+
+	if (len < 0)
+		return errno == ESRCH ? LOOK_DEAD : LOOK_BUSY;
+	text[len] = '\0';
+	state = strrchr(text, ')');
+	if (!state || state[1] != ' ')
+		return LOOK_BUSY;
+	switch (state[2]) {
+	case 'X':
+	case 'Z': return LOOK_DEAD;
+	case 'T':
+	case 't': return LOOK_STOPPED;
+	case 'S': return LOOK_ASLEEP;
+	default: return LOOK_BUSY;
+	}
+}
+
+static bool uffd_has_faults(const struct watch *watch)
+{
+	struct pollfd uffd = { .fd = watch->uffd, .events = POLLIN };
+
+	return watch->uffd >= 0 && poll(&uffd, 1, 0) > 0 && (uffd.revents & POLLIN);
+}
+
+/* What is known of a thread after this look; true: it looks wrong. */
+static bool suspect_locked(const struct watch *watch, struct watched *who, enum look look,
+			   bool alone, uint64_t elapsed_ns)
+{
+	uint64_t beats = atomic_load_explicit(&who->beats, memory_order_relaxed);
+	bool same = beats == who->beats_seen;
+
+	who->beats_seen = beats;
+	who->stopped_looks = look == LOOK_STOPPED && same ? who->stopped_looks + 1
+			     : look == LOOK_STOPPED	  ? 1
+							  : 0;
+	if (look == LOOK_ASLEEP && same && alone && who->must_answer &&
+	    (beats % 2 == 1 || uffd_has_faults(watch)))
+		who->asleep_ns += elapsed_ns;
+	else
+		who->asleep_ns = 0;
+	return who->stopped_looks > 0;
+}
+
+static const char *verdict(const struct watched *who, enum look look)
+{
+	if (look == LOOK_DEAD)
+		return "died";
+	if (who->stopped_looks >= WATCH_LOOKS_TO_STOP)
+		return "was stopped";
+	if (who->asleep_ns >= WATCH_ASLEEP_MS * NS_PER_MS)
+		return "does not answer";
+	return NULL;
+}
+
+static void forget_locked(struct watch *watch)
+{
+	for (unsigned i = 0; i < watch->count; i++) {
+		watch->threads[i]->stopped_looks = 0;
+		watch->threads[i]->asleep_ns = 0;
+	}
+}
+
+/* True: look again soon. */
+static bool look_around_locked(struct watch *watch, uint64_t elapsed_ns)
+{
+	enum look looks[WATCH_MAX_THREADS];
+	unsigned busy = 0;
+	bool suspicious = false;
+
+	for (unsigned i = 0; i < watch->count; i++) {
+		looks[i] = look_at(watch->threads[i]);
+		busy += looks[i] == LOOK_BUSY;
+	}
+	for (unsigned i = 0; i < watch->count; i++) {
+		struct watched *who = watch->threads[i];
+		const char *what;
+
+		suspicious =
+			suspect_locked(watch, who, looks[i], busy == 0, elapsed_ns) || suspicious;
+		what = verdict(who, looks[i]);
+		if (!what || watch->told_failed)
+			continue;
+		(void)snprintf(watch->why, sizeof(watch->why), "the thread that %s %s", who->task,
+			       what);
+		watch_fail(watch, watch->why);
+	}
+	return suspicious;
+}
+
+static bool look_around(struct watch *watch, unsigned interval_ms)
+{
+	uint64_t now_ns = clock_now_ns(), elapsed_ns = now_ns - watch->looked_ns;
+	bool suspicious;
+
+	watch->looked_ns = now_ns;
+	(void)pthread_mutex_lock(&watch->lock);
+	if (elapsed_ns > GAP_FACTOR * interval_ms * NS_PER_MS) /* A1 */
+		forget_locked(watch);
+	suspicious = look_around_locked(watch, elapsed_ns);
+	(void)pthread_mutex_unlock(&watch->lock);
+	return suspicious;
+}
+
+static void tell_failed(struct watch *watch)
+{
+	const char *why = atomic_load(&watch->failure);
+
+	if (!why || watch->told_failed)
+		return;
+	watch->told_failed = true; /* A2 */
+	if (watch->events.failed)
+		watch->events.failed(watch->events.ctx, why);
+}
+
+static void tell_starved(struct watch *watch)
+{
+	bool starving = atomic_load(&watch->starving) > 0;
+
+	if (starving == watch->told_starved)
+		return;
+	watch->told_starved = starving; /* A3 */
+	if (starving)
+		watch->told_gpa = GPA(atomic_load(&watch->starving_gpa));
+	if (watch->events.starved)
+		watch->events.starved(watch->events.ctx, watch->told_gpa, starving);
+}
+
+static bool has_threads(struct watch *watch)
+{
+	bool some;
+
+	(void)pthread_mutex_lock(&watch->lock);
+	some = watch->count > 0;
+	(void)pthread_mutex_unlock(&watch->lock);
+	return some;
+}
+
+static void *watch_thread(void *arg)
+{
+	struct watch *watch = arg;
+	bool suspicious = false;
+
+	watch->looked_ns = clock_now_ns();
+	while (!atomic_load(&watch->stop)) {
+		struct pollfd wake = { .fd = watch->wake_fd, .events = POLLIN };
+		int interval_ms = suspicious ? WATCH_ALERT_MS : WATCH_CALM_MS;
+		bool look = has_threads(watch) && !watch->told_failed;
+
+		if (poll(&wake, 1, look ? interval_ms : -1) > 0)
+			(void)event_drain(watch->wake_fd);
+		if (look && clock_now_ns() - watch->looked_ns >= WATCH_ALERT_MS * NS_PER_MS)
+			suspicious = look_around(watch, (unsigned)interval_ms);
+		tell_failed(watch);
+		tell_starved(watch);
+	}
+	return NULL;
+}
+
+int watch_start(const struct ram_events *events, struct watch **ret_watch, struct err *err)
+{
+	struct watch *watch = calloc(1, sizeof(*watch));
+	int result;
+
+	if (!watch)
+		return err_set(err, -ENOMEM, "watching the memory's threads: out of memory");
+	watch->events = *events;
+	watch->uffd = -1;
+	(void)pthread_mutex_init(&watch->lock, NULL);
+	watch->wake_fd = event_create();
+	result = watch->wake_fd < 0 ? watch->wake_fd
+				    : -pthread_create(&watch->thread, NULL, watch_thread, watch);
+	if (result < 0) {
+		close_fd(&watch->wake_fd);
+		free(watch);
+		errno = -result;
+		return err_set(err, result, "watching the memory's threads: %m");
+	}
+	(void)pthread_setname_np(watch->thread, "watch");
+	*ret_watch = watch;
+	return 0;
+}
+
+void watch_stop(struct watch *watch)
+{
+	if (!watch)
+		return;
+	atomic_store(&watch->stop, true);
+	event_signal(watch->wake_fd);
+	(void)pthread_join(watch->thread, NULL);
+	for (unsigned i = 0; i < watch->count; i++) /* the dead cannot leave */
+		close_fd(&watch->threads[i]->stat_fd);
+	close_fd(&watch->uffd);
+	close_fd(&watch->wake_fd);
+	(void)pthread_mutex_destroy(&watch->lock);
+	free(watch);
+}
+
+int watch_keep_uffd(struct watch *watch, int uffd)
+{
+	int kept = fcntl(uffd, F_DUPFD_CLOEXEC, 0);
+
+	if (kept < 0)
+		return -errno;
+	(void)pthread_mutex_lock(&watch->lock);
+	close_fd(&watch->uffd);
+	watch->uffd = kept;
+	(void)pthread_mutex_unlock(&watch->lock);
+	return 0;
+}
+
+int watch_enter(struct watch *watch, struct watched *self)
+{
+	int result = -ENOSPC;
+
+	self->stat_fd = open("/proc/thread-self/stat", O_RDONLY | O_CLOEXEC);
+	if (self->stat_fd < 0)
+		return -errno;
+	(void)pthread_mutex_lock(&watch->lock);
+	if (watch->count < WATCH_MAX_THREADS) {
+		watch->threads[watch->count++] = self;
+		result = 0;
+	}
+	(void)pthread_mutex_unlock(&watch->lock);
+	if (result)
+		close_fd(&self->stat_fd);
+	else
+		event_signal(watch->wake_fd); /* it may have had nobody to look at */
+	return result;
+}
+
+void watch_leave(struct watch *watch, struct watched *self)
+{
+	(void)pthread_mutex_lock(&watch->lock);
+	for (unsigned i = 0; i < watch->count; i++) {
+		if (watch->threads[i] != self)
+			continue;
+		watch->threads[i] = watch->threads[--watch->count];
+		close_fd(&self->stat_fd);
+	}
+	(void)pthread_mutex_unlock(&watch->lock);
+}
+
+void watch_fail(struct watch *watch, const char *why)
+{
+	const char *none = NULL;
+
+	if (atomic_compare_exchange_strong(&watch->failure, &none, why))
+		event_signal(watch->wake_fd);
+}
+
+void watch_starved(struct watch *watch, gpa_t gpa, bool starving)
+{
+	if (starving) {
+		if (atomic_load(&watch->starving) == 0)
+			atomic_store(&watch->starving_gpa, gpa.addr);
+		atomic_fetch_add(&watch->starving, 1);
+	} else {
+		atomic_fetch_sub(&watch->starving, 1);
+	}
+	event_signal(watch->wake_fd);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* watch.h - somebody looks after the threads that guest memory depends on. Inside memory/ only.
+ *
+ * For: noticing within WATCH_NOTICE_MS that such a thread has died or was stopped, and later that it
+ * does not answer; holding a second descriptor of the userfaultfd; saying on a thread of its own
+ * what a signal handler must not say itself. Not for: mending anything. What happens then is
+ * ram_events.failed's business: the VM has to end.
+ *
+ * watch.c has the rules, and what is done against false alarms.
+ * Threads: one of its own, named "watch".
+ */
+#ifndef NEAP_MEMORY_WATCH_H
+#define NEAP_MEMORY_WATCH_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/gpa.h"
+#include "memory/ram.h"
+
+enum {
+	WATCH_MAX_THREADS = 8,
+	WATCH_NOTICE_MS = 60,	 /* dead or stopped, on a host that gives us a processor */
+	WATCH_ASLEEP_MS = 5000,	 /* asleep with work before it */
+	WATCH_CALM_MS = 20,	 /* between two looks */
+	WATCH_ALERT_MS = 12,	 /* the same, once something looks wrong */
+	WATCH_LOOKS_TO_STOP = 4, /* looks in a row that find a thread stopped */
+};
+
+struct watch; /* opaque */
+
+/* A thread's place in it; the thread's owner keeps it alive from watch_enter() to watch_leave(). */
+struct watched {
+	const char *task;	/* what it does, to put between "the thread that" and "died" */
+	bool must_answer;	/* faults wait for it: it may not sleep for long while they do */
+	_Atomic uint64_t beats; /* odd: it has taken work and not finished it */
+	int stat_fd;		/* watch.c's, as all below */
+	uint64_t beats_seen;
+	unsigned stopped_looks;
+	uint64_t asleep_ns;
+};
+
+/**
+ * watch_start() - start the thread
+ * @events: failed() is called once at most, on the watching thread or that of watch_fail();
+ *          starved() as watch_starved() says
+ */
+int watch_start(const struct ram_events *events, struct watch **ret_watch, struct err *err);
+void watch_stop(struct watch *watch); /* every watched thread has left, or is dead */
+
+/* Keep a second descriptor of the userfaultfd until watch_stop(), so that closing the first one by
+ * mistake does not let guests read zeros; and look at it for faults that nobody takes. */
+int watch_keep_uffd(struct watch *watch, int uffd);
+
+/**
+ * watch_enter() - this thread is looked after from now on, until it calls watch_leave()
+ * With task and must_answer set and the rest zero.
+ * Return: 0; -ENOSPC: WATCH_MAX_THREADS; another negative errno: /proc cannot be read.
+ * Source: proc(5) "/proc/[pid]/task", "/proc/[pid]/stat".
+ */
+int watch_enter(struct watch *watch, struct watched *self);
+void watch_leave(struct watch *watch, struct watched *self); /* also if it never entered */
+
+/* The thread's own: it has taken work; it is done with it, or has got one step further. */
+static inline void watch_busy(struct watched *self)
+{
+	uint64_t beats = atomic_load_explicit(&self->beats, memory_order_relaxed);
+
+	atomic_store_explicit(&self->beats, (beats | 1) + 2, memory_order_relaxed);
+}
+
+static inline void watch_idle(struct watched *self)
+{
+	uint64_t beats = atomic_load_explicit(&self->beats, memory_order_relaxed);
+
+	atomic_store_explicit(&self->beats, (beats | 1) + 1, memory_order_relaxed);
+}
+
+/* The VM has to end. @why: a text that lives for ever. Any thread, also a signal handler: what calls
+ * failed() is the watching thread. Only the first counts. */
+void watch_fail(struct watch *watch, const char *why);
+
+/* A thread waits for a frame at @gpa, outside the pager (true); it has got it (false). Signal
+ * handlers too. starved() is called on the watching thread, for the first who waits and after the
+ * last. */
+void watch_starved(struct watch *watch, gpa_t gpa, bool starving);
+
+#endif
