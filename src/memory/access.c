@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "memory/hold.h"
 #include "memory/ram_internal.h"
 
 enum { WORD_BYTES = sizeof(uint64_t) };
@@ -59,34 +60,48 @@ int ram_ptr(struct ram *ram, gpa_t gpa, uint64_t len_bytes, void **ret_pointer)
 	return 0;
 }
 
+/* Too many holds on a frame pass, as a famine does: the caller asks again. */
+static int hold(struct ram *ram, gpa_t gpa, uint64_t len_bytes, void **ret_pointer)
+{
+	int result = ram_hold(ram, gpa, len_bytes, ret_pointer);
+
+	return result == 0 || result == -EFAULT ? result : -ENOSPC;
+}
+
 int ram_read(struct ram *ram, gpa_t gpa, void *to, uint64_t len_bytes)
 {
 	void *from;
-	int result = ram_ptr(ram, gpa, len_bytes, &from);
+	int result = hold(ram, gpa, len_bytes, &from);
 
-	if (result == 0)
-		copy_from_guest(to, from, len_bytes);
-	return result;
+	if (result)
+		return result;
+	copy_from_guest(to, from, len_bytes);
+	ram_release(ram, gpa, len_bytes);
+	return 0;
 }
 
 int ram_write(struct ram *ram, gpa_t gpa, const void *from, uint64_t len_bytes)
 {
 	void *to;
-	int result = ram_ptr(ram, gpa, len_bytes, &to);
+	int result = hold(ram, gpa, len_bytes, &to);
 
-	if (result == 0)
-		copy_to_guest(to, from, len_bytes);
-	return result;
+	if (result)
+		return result;
+	copy_to_guest(to, from, len_bytes);
+	ram_release(ram, gpa, len_bytes);
+	return 0;
 }
 
 int ram_zero(struct ram *ram, gpa_t gpa, uint64_t len_bytes)
 {
 	void *to;
-	int result = ram_ptr(ram, gpa, len_bytes, &to);
+	int result = hold(ram, gpa, len_bytes, &to);
 
-	if (result == 0)
-		memset(to, 0, len_bytes);
-	return result;
+	if (result)
+		return result;
+	memset(to, 0, len_bytes);
+	ram_release(ram, gpa, len_bytes);
+	return 0;
 }
 
 bool ram_contains(const struct ram *ram, gpa_t gpa, uint64_t len_bytes)

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* access.h - the only place that turns a guest address into a pointer.
  *
- * Every function checks that the whole range is RAM within one region and that the host has
- * memory behind it (allocating it if need be), so the returned pointer can be used without SIGBUS
- * until the caller's thread next gives frames back. Do not keep pointers across that.
+ * Every function checks that the whole range is RAM within one region and makes sure that the host
+ * has memory behind it (allocating it, or having it read back from swap, if need be).
+ *
+ * ram_read(), ram_write() and ram_zero() hold the frames (hold.h) while they work on them, so they
+ * never wait for a frame that went away in between. A pointer of ram_ptr() can be used without
+ * SIGBUS until the caller's thread next gives frames back, but its user may have to wait: it is for
+ * before the guest runs. Devices hold instead.
  *
  * Return, all: 0; -EFAULT: not RAM, wraps, or straddles the hole; -ENOSPC: the host cannot back
  * it now: leave the guest's request as it is and try again later. No guest byte was changed.
  * An empty range is RAM when its address is.
- * Threads: the I/O thread (which also discards), or any while nothing can discard: before the
- * vCPUs start, or when they are paused. Guest memory changes under you all the same: read each
- * field once, check the copy, use it.
- * Cost: one bit test per 64 frames once they are known to be there; a fallocate for those not yet
- * known (150 us per 2 MiB if they must be zeroed), so bound a length that a guest chose.
+ * Threads: any with a pager; without one, the I/O thread (which also discards), or any while
+ * nothing can discard: before the vCPUs start, or when they are paused. Guest memory changes under
+ * you all the same: read each field once, check the copy, use it.
+ * Cost: two atomic operations per 2 MiB block that is there; a zeroed frame or a read from swap for
+ * one that is not (150 us, 2 ms), so bound a length that a guest chose.
  */
 #ifndef NEAP_MEMORY_ACCESS_H
 #define NEAP_MEMORY_ACCESS_H

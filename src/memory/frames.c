@@ -180,6 +180,20 @@ void frames_unlock_same(struct frames *frames, uint64_t block)
 	atomic_fetch_and_explicit(&frames->words[block], ~WORD_LOCKED, memory_order_release);
 }
 
+/* Whoever takes the lock after this sees the hold: both change the same word. */
+bool frames_hold(struct frames *frames, uint64_t block)
+{
+	uint64_t word = atomic_load_explicit(&frames->words[block], memory_order_relaxed);
+
+	while (frame_state_of(word) == FRAME_RESIDENT && !(word & WORD_LOCKED) &&
+	       (word & WORD_HOLDS) != WORD_HOLDS)
+		if (atomic_compare_exchange_weak_explicit(&frames->words[block], &word,
+							  word + WORD_HOLD, memory_order_acquire,
+							  memory_order_relaxed))
+			return true;
+	return false;
+}
+
 bool frames_hold_locked(struct frames *frames, uint64_t block)
 {
 	uint64_t word = atomic_load_explicit(&frames->words[block], memory_order_relaxed);

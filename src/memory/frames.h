@@ -88,11 +88,14 @@ bool frames_unlock(struct frames *frames, uint64_t block, enum frame_state to, u
 void frames_unlock_same(struct frames *frames, uint64_t block);
 
 /**
- * frames_hold() - count one more user in the kernel (or a device) of a block
- * While a block is held it is neither unmapped, nor punched, nor stored. Hold it locked.
- * False: the count is full (4095).
+ * frames_hold() - count one more user of a block: a device, or the kernel on its behalf
+ *
+ * While a block is held it is neither unmapped, nor punched, nor stored. Takes no lock: one
+ * compare-and-swap. False: it is not RESIDENT, or somebody has its lock, or the count is full
+ * (4095): see to that, or take the lock and use frames_hold_locked().
  */
-bool frames_hold_locked(struct frames *frames, uint64_t block);
-void frames_release(struct frames *frames, uint64_t block); /* without the lock */
+bool frames_hold(struct frames *frames, uint64_t block);
+bool frames_hold_locked(struct frames *frames, uint64_t block); /* false: the count is full */
+void frames_release(struct frames *frames, uint64_t block);	/* without the lock */
 
 #endif

@@ -15,7 +15,7 @@
 /* How often a block may be taken away between bringing it and counting it. */
 enum { HOLD_TRIES = 100 };
 
-/* Locked. */
+/* Locked, or held. */
 static bool is_whole(const struct ram *ram, uint64_t word, uint64_t start, uint64_t end)
 {
 	uint64_t first = start >> ram->frame_shift;
@@ -25,12 +25,27 @@ static bool is_whole(const struct ram *ram, uint64_t word, uint64_t start, uint6
 	       (!ram->known.words || known_find_clear(&ram->known, first, stop) == stop);
 }
 
+/* What nearly always happens: it is there, and nobody has its lock. */
+static bool hold_at_once(struct ram *ram, uint64_t start, uint64_t end)
+{
+	uint64_t block = start >> BLOCK_SHIFT;
+
+	if (!frames_hold(&ram->frames, block))
+		return false;
+	if (is_whole(ram, FRAME_RESIDENT, start, end))
+		return true;
+	frames_release(&ram->frames, block);
+	return false;
+}
+
 /* [start, end) of the file lies in one block. */
 static int hold_part(struct ram *ram, uint64_t start, uint64_t end)
 {
 	uint64_t block = start >> BLOCK_SHIFT;
 	int result = 0;
 
+	if (hold_at_once(ram, start, end))
+		return 0;
 	for (int i = 0; i < HOLD_TRIES && result == 0; i++) {
 		uint64_t word = frames_lock(&ram->frames, block);
 		bool whole = is_whole(ram, word, start, end);

@@ -34,7 +34,9 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "base/fd.h"
 #include "memory/access.h"
+#include "memory/hold.h"
 #include "virtio/virtio.h"
 
 enum { AVAIL_F_NO_INTERRUPT = 1, USED_F_NO_NOTIFY = 1 };
@@ -81,26 +83,44 @@ static bool has_event_idx(const struct virtq *vq)
 	return vq->features & VIRTIO_F_EVENT_IDX;
 }
 
-static int avail_ptr(struct virtq *vq, struct vring_avail **ret_avail)
+/* A ring while we work on it: held (memory/hold.h), so that it stays where it is. */
+struct ring {
+	struct ram *ram; /* NULL: nothing is held */
+	gpa_t start;
+	uint64_t len_bytes;
+	union {
+		struct vring_avail *avail;
+		struct vring_used *used;
+		void *pointer;
+	};
+};
+
+static int hold_ring(struct virtq *vq, struct ring *ret_ring, gpa_t start, uint64_t len_bytes,
+		     const char *fault)
 {
-	void *pointer;
-	int result = ram_ptr(vq->ram, vq->avail, avail_bytes(vq), &pointer);
+	struct ring held = { .ram = vq->ram, .start = start, .len_bytes = len_bytes };
+	int result = ram_hold(vq->ram, start, len_bytes, &held.pointer);
 
 	if (result < 0)
-		return result == -ENOSPC ? result : virtq_fault(vq, "avail ring is not in RAM");
-	*ret_avail = pointer;
+		return result == -EFAULT ? virtq_fault(vq, fault) : -ENOSPC;
+	*ret_ring = held;
 	return 0;
 }
 
-static int used_ptr(struct virtq *vq, struct vring_used **ret_used)
+static void release_ring(struct ring *ring)
 {
-	void *pointer;
-	int result = ram_ptr(vq->ram, vq->used, used_bytes(vq), &pointer);
+	if (ring->ram)
+		ram_release(ring->ram, ring->start, ring->len_bytes);
+}
 
-	if (result < 0)
-		return result == -ENOSPC ? result : virtq_fault(vq, "used ring is not in RAM");
-	*ret_used = pointer;
-	return 0;
+static int hold_avail(struct virtq *vq, struct ring *ret_ring)
+{
+	return hold_ring(vq, ret_ring, vq->avail, avail_bytes(vq), "avail ring is not in RAM");
+}
+
+static int hold_used(struct virtq *vq, struct ring *ret_ring)
+{
+	return hold_ring(vq, ret_ring, vq->used, used_bytes(vq), "used ring is not in RAM");
 }
 
 void virtq_reset(struct virtq *vq)
@@ -175,21 +195,22 @@ int virtq_check(const struct virtq *vq, const char **ret_fault)
 /* The head that the guest offers next, or VIRTQ_EMPTY. */
 static int next_head(struct virtq *vq, uint16_t *ret_head)
 {
-	struct vring_avail *avail;
-	int result = avail_ptr(vq, &avail);
+	CLEANUP(release_ring)
+	struct ring ring = { 0 };
+	int result = hold_avail(vq, &ring);
 
 	if (result < 0)
 		return result;
 	uint16_t ahead =
-		(uint16_t)(__atomic_load_n(&avail->idx, __ATOMIC_SEQ_CST) - vq->last_avail);
+		(uint16_t)(__atomic_load_n(&ring.avail->idx, __ATOMIC_SEQ_CST) - vq->last_avail);
 
 	if (ahead == 0)
 		return VIRTQ_EMPTY;
 	if (ahead > vq->num)
 		return virtq_fault(vq, "avail.idx is not within a queue size of where it was");
 
-	uint16_t head =
-		__atomic_load_n(&avail->ring[vq->last_avail & (vq->num - 1)], __ATOMIC_RELAXED);
+	uint16_t head = __atomic_load_n(&ring.avail->ring[vq->last_avail & (vq->num - 1)],
+					__ATOMIC_RELAXED);
 
 	if (head >= vq->num)
 		return virtq_fault(vq, "head is outside the descriptor table");
@@ -201,17 +222,18 @@ static int next_head(struct virtq *vq, uint16_t *ret_head)
 
 static int enable_notify(struct virtq *vq)
 {
-	struct vring_used *used;
-	int result = used_ptr(vq, &used);
+	CLEANUP(release_ring)
+	struct ring ring = { 0 };
+	int result = hold_used(vq, &ring);
 
 	if (result < 0)
 		return result;
 	if (has_event_idx(vq)) {
-		uint16_t *avail_event = (uint16_t *)(void *)&used->ring[vq->num];
+		uint16_t *avail_event = (uint16_t *)(void *)&ring.used->ring[vq->num];
 
 		__atomic_store_n(avail_event, vq->last_avail, __ATOMIC_SEQ_CST);
 	} else {
-		__atomic_store_n(&used->flags, 0, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&ring.used->flags, 0, __ATOMIC_SEQ_CST);
 	}
 	vq->notify = VIRTQ_NOTIFY_ON;
 	return 0;
@@ -220,14 +242,15 @@ static int enable_notify(struct virtq *vq)
 /* With EVENT_IDX an avail_event that has been passed suppresses by itself. */
 static void suppress_notify(struct virtq *vq)
 {
-	struct vring_used *used;
+	CLEANUP(release_ring)
+	struct ring ring = { 0 };
 
 	if (vq->notify == VIRTQ_NOTIFY_OFF)
 		return;
 	vq->notify = VIRTQ_NOTIFY_OFF;
 	/* A hint: when the ring cannot be backed now the guest rings once too often. */
-	if (!has_event_idx(vq) && used_ptr(vq, &used) == 0)
-		__atomic_store_n(&used->flags, USED_F_NO_NOTIFY, __ATOMIC_RELAXED);
+	if (!has_event_idx(vq) && hold_used(vq, &ring) == 0)
+		__atomic_store_n(&ring.used->flags, USED_F_NO_NOTIFY, __ATOMIC_RELAXED);
 }
 
 int virtq_pop(struct virtq *vq, struct virtq_chain *ret_chain)
@@ -265,19 +288,20 @@ void virtq_unpop(struct virtq *vq, const struct virtq_chain *chain)
 
 static int publish(struct virtq *vq, uint16_t head, uint32_t written_bytes)
 {
-	struct vring_used *used;
-	int result = used_ptr(vq, &used);
+	CLEANUP(release_ring)
+	struct ring ring = { 0 };
+	int result = hold_used(vq, &ring);
 
 	if (result < 0)
 		return result;
-	struct vring_used_elem *elem = &used->ring[vq->used_idx & (vq->num - 1)];
+	struct vring_used_elem *elem = &ring.used->ring[vq->used_idx & (vq->num - 1)];
 
 	__atomic_store_n(&elem->id, head, __ATOMIC_RELAXED);
 	__atomic_store_n(&elem->len_bytes, written_bytes, __ATOMIC_RELAXED);
 	vq->used_idx++;
 	if (vq->unsignalled < UINT32_MAX)
 		vq->unsignalled++;
-	__atomic_store_n(&used->idx, vq->used_idx, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&ring.used->idx, vq->used_idx, __ATOMIC_SEQ_CST);
 	return 0;
 }
 
@@ -314,19 +338,21 @@ int virtq_push(struct virtq *vq, uint16_t head, uint32_t written_bytes)
 
 bool virtq_should_interrupt(struct virtq *vq)
 {
-	struct vring_avail *avail;
+	CLEANUP(release_ring)
+	struct ring ring = { 0 };
 	uint32_t since = vq->unsignalled;
 
 	if (!vq->ready || since == 0)
 		return false;
 	vq->unsignalled = 0;
 	/* Not to be asked now: an interrupt too many is harmless, a missing one is not. */
-	if (avail_ptr(vq, &avail) < 0)
+	if (hold_avail(vq, &ring) < 0)
 		return true;
 	if (!has_event_idx(vq))
-		return !(__atomic_load_n(&avail->flags, __ATOMIC_SEQ_CST) & AVAIL_F_NO_INTERRUPT);
+		return !(__atomic_load_n(&ring.avail->flags, __ATOMIC_SEQ_CST) &
+			 AVAIL_F_NO_INTERRUPT);
 
-	uint16_t used_event = __atomic_load_n(&avail->ring[vq->num], __ATOMIC_SEQ_CST);
+	uint16_t used_event = __atomic_load_n(&ring.avail->ring[vq->num], __ATOMIC_SEQ_CST);
 
 	/* Was the entry the guest waits for among the last @since ones? 2^16 of them are all. */
 	return since > UINT16_MAX || (uint16_t)(vq->used_idx - used_event - 1) < since;

@@ -12,15 +12,16 @@
 #include "base/units.h"
 #include "echo_device.h"
 #include "memory/access.h"
+#include "memory/hold.h"
 #include "virtio/console.h"
 #include "virtio/rng.h"
 
 enum { NUM = 8, RUNNING = 15, IDLE_LOOKS = 100000 };
 
-int __real_ram_ptr(struct ram *ram, gpa_t gpa, uint64_t len_bytes, void **ret_pointer);
+int __real_ram_hold(struct ram *ram, gpa_t gpa, uint64_t len_bytes, void **ret_pointer);
 int __real_ram_read(struct ram *ram, gpa_t gpa, void *to, uint64_t len_bytes);
 int __real_ram_write(struct ram *ram, gpa_t gpa, const void *from, uint64_t len_bytes);
-int __wrap_ram_ptr(struct ram *ram, gpa_t gpa, uint64_t len_bytes, void **ret_pointer);
+int __wrap_ram_hold(struct ram *ram, gpa_t gpa, uint64_t len_bytes, void **ret_pointer);
 int __wrap_ram_read(struct ram *ram, gpa_t gpa, void *to, uint64_t len_bytes);
 int __wrap_ram_write(struct ram *ram, gpa_t gpa, const void *from, uint64_t len_bytes);
 
@@ -41,9 +42,9 @@ static bool refused(gpa_t gpa)
 	return no;
 }
 
-int __wrap_ram_ptr(struct ram *ram, gpa_t gpa, uint64_t len_bytes, void **ret_pointer)
+int __wrap_ram_hold(struct ram *ram, gpa_t gpa, uint64_t len_bytes, void **ret_pointer)
 {
-	return refused(gpa) ? -ENOSPC : __real_ram_ptr(ram, gpa, len_bytes, ret_pointer);
+	return refused(gpa) ? -ENOSPC : __real_ram_hold(ram, gpa, len_bytes, ret_pointer);
 }
 
 int __wrap_ram_read(struct ram *ram, gpa_t gpa, void *to, uint64_t len_bytes)

@@ -153,9 +153,12 @@ class Memory(unittest.TestCase):
             vm.expect("ready cpus=4")
             vm.ask("fill 8M")
             for cpu, way in ((1, ""), (2, "random"), (3, "random 64K 9")):
-                vm.ask("on %d count 20 %s" % (cpu, way))
-            vm.ask("verify random")  # while they count
-            self.assertEqual(vm.ask("count 5 random 4K 2")["wrong"], "0")
+                vm.type("on %d count 20 %s" % (cpu, way))
+                vm.expect("ok on started=%d" % cpu)  # theirs may come before it
+            vm.type("verify random")  # while they count
+            vm.expect("ok verify [^\r\n]*bad_bytes=0")
+            vm.type("count 5 random 4K 2")
+            vm.expect("ok count rounds=5 [^\r\n]*wrong=0")
             vm.type("join")
             vm.expect("ok join")
             pages = 8 * MIB >> 12
