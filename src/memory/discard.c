@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "memory/block.h"
+#include "memory/keeper.h"
 #include "memory/ram_internal.h"
 
 bool ram_frame_of(const struct ram *ram, gpa_t gpa, uint64_t *ret_frame)
@@ -27,6 +28,14 @@ uint64_t ram_frame_count(const struct ram *ram)
 	return ram->layout.ram_bytes >> ram->frame_shift;
 }
 
+/* The keeper first: it would prepare them anew. */
+static int discard_blocks(struct ram *ram, uint64_t first_block, uint64_t block_count)
+{
+	if (ram->keeper)
+		keeper_discarded(ram->keeper, first_block, block_count);
+	return block_discard(ram, first_block, block_count);
+}
+
 /* The first stretch of [start, end) that is a part of a block or a run of whole ones; its end. */
 static uint64_t discard_stretch(struct ram *ram, uint64_t start, uint64_t end, int *ret_result)
 {
@@ -36,8 +45,8 @@ static uint64_t discard_stretch(struct ram *ram, uint64_t start, uint64_t end, i
 	if (block_end > ram->layout.ram_bytes)
 		block_end = ram->layout.ram_bytes;
 	if (is_aligned(start, BLOCK_BYTES) && block_end <= end) {
-		*ret_result = block_discard(ram, start >> BLOCK_SHIFT,
-					    (whole_end - start + BLOCK_BYTES - 1) >> BLOCK_SHIFT);
+		*ret_result = discard_blocks(ram, start >> BLOCK_SHIFT,
+					     (whole_end - start + BLOCK_BYTES - 1) >> BLOCK_SHIFT);
 		return whole_end;
 	}
 	if (block_end > end)

@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 
+#include "memory/keeper.h"
 #include "memory/pager.h"
 #include "memory/ram_internal.h"
 #include "memory/trace.h"
@@ -18,8 +19,7 @@
 
 bool engine_make_room(struct ram *ram)
 {
-	(void)ram;
-	return false;
+	return ram->keeper && keeper_give_back(ram->keeper) > 0;
 }
 
 bool engine_read_back(struct ram *ram, uint64_t block)
@@ -79,20 +79,22 @@ int engine_start(struct ram *ram, const struct ram_config *config, struct err *e
 		return result;
 	if (config->trace_path) {
 		result = trace_open(config->trace_path, config->ram_bytes, &ram->trace, err);
-
 		if (result)
 			return result;
 		ram->frames.trace = ram->trace;
 	}
 	if (ram->uffd < 0)
 		return 0;
-	return pager_start(ram, &ram->pager, err);
+	result = keeper_start(ram, config, &ram->keeper, err);
+	return result ? result : pager_start(ram, &ram->pager, err);
 }
 
 void engine_stop(struct ram *ram)
 {
 	pager_stop(ram->pager);
 	ram->pager = NULL;
+	keeper_stop(ram->keeper); /* after the pager, which asks it */
+	ram->keeper = NULL;
 	sigbus_unguard(&ram->guard);
 	watch_stop(ram->watch);
 	ram->watch = NULL;
@@ -115,12 +117,17 @@ void ram_read_statistics(const struct ram *ram, struct ram_statistics *ret_stati
 	read_states(ram, ret_statistics);
 	if (ram->pager)
 		pager_read_statistics(ram->pager, ret_statistics);
+	if (ram->keeper)
+		keeper_read_statistics(ram->keeper, ret_statistics);
 }
 
 int ram_set_limit(struct ram *ram, uint64_t limit_bytes)
 {
-	(void)limit_bytes;
-	return ram->swapper ? 0 : -EOPNOTSUPP;
+	if (!ram->swapper)
+		return -EOPNOTSUPP;
+	if (ram->keeper)
+		keeper_set_limit(ram->keeper, limit_bytes);
+	return 0;
 }
 
 bool ram_has_pager(const struct ram *ram)

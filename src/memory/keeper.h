@@ -16,9 +16,9 @@ void keeper_stop(struct keeper *keeper);
 /* The pager's, after each answered touch; never blocks. Returns how many blocks next to @block the
  * pager shall map right away (they are prepared; the guest goes that way): block + 1, block + 2, ...
  * when positive, block - 1, ... when negative. */
-int keeper_touched(struct keeper *keeper, uint64_t block, bool was_fresh);
+int keeper_touched(struct keeper *keeper, uint64_t block);
 
-/* The pager's: the pool is empty. Gives prepared blocks back at once (a bounded number; the rest
+/* The pool is empty, any thread: gives prepared blocks back at once (a bounded number; the rest
  * follows soon, and none is prepared for a while); how many. */
 uint64_t keeper_give_back(struct keeper *keeper);
 
@@ -26,9 +26,12 @@ uint64_t keeper_give_back(struct keeper *keeper);
  * for it, so that what was given back stays given back. Any thread, never blocks. */
 void keeper_discarded(struct keeper *keeper, uint64_t first_block, uint64_t block_count);
 
-/* These blocks will be touched soon: prepare some now (for at most PREPARE_NOW_NS), the rest on our
+/* These blocks will be touched soon: prepare some now (about 1 ms at most), the rest on our
  * thread. Any thread but the pager's. */
 void keeper_prepare(struct keeper *keeper, uint64_t first_block, uint64_t block_count);
+
+/* The VM's limit (ram_set_limit()): nothing is prepared beyond it. 0: none. Any thread. */
+void keeper_set_limit(struct keeper *keeper, uint64_t limit_bytes);
 
 void keeper_read_statistics(const struct keeper *keeper, struct ram_statistics *statistics);
 

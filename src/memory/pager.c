@@ -42,6 +42,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "memory/block.h"
+#include "memory/keeper.h"
 #include "memory/ram_internal.h"
 #include "memory/runs.h"
 #include "memory/watch.h"
@@ -76,6 +77,18 @@ static void add(_Atomic uint64_t *counter, uint64_t value)
 	atomic_fetch_add_explicit(counter, value, memory_order_relaxed);
 }
 
+/* Map what the keeper says comes next. How many. */
+static unsigned map_ahead(struct ram *ram, uint64_t block)
+{
+	int ready = ram->keeper ? keeper_touched(ram->keeper, block) : 0;
+	unsigned mapped = 0;
+
+	for (int i = 1; i <= abs(ready); i++)
+		mapped += block_map_ahead(ram, ready > 0 ? block + (uint64_t)i
+							 : block - (uint64_t)i) == 0;
+	return mapped;
+}
+
 /* Answer one touch. False: an error that no retry mends. */
 static bool settle(struct pager *pager, const struct sleeper *sleeper, const struct page_run *run,
 		   enum touch *ret_touch)
@@ -89,8 +102,8 @@ static bool settle(struct pager *pager, const struct sleeper *sleeper, const str
 	while (*ret_touch == TOUCH_NO_MEMORY && engine_make_room(ram));
 	if (*ret_touch == TOUCH_SWAPPED && !engine_read_back(ram, block))
 		block_read_fail(ram, block); /* no room to ask: SWAPPED again, and asked again */
-	if (*ret_touch == TOUCH_MAPPED && was_fresh)
-		add(&pager->ahead_hits, 1);
+	if (*ret_touch == TOUCH_MAPPED)
+		add(&pager->ahead_hits, was_fresh + map_ahead(ram, block));
 	return *ret_touch != TOUCH_FAILED;
 }
 

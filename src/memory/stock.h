@@ -13,6 +13,7 @@ struct stock_view {
 	uint64_t fresh;		 /* prepared now and not touched */
 	uint64_t most;		 /* ram_config.ahead_bytes */
 	uint64_t limit_room;	 /* until the VM's own limit; UINT64_MAX: it has none */
+	uint64_t above_limit;	 /* what it holds beyond it */
 	uint64_t expected;	 /* what touches that go on one after the other will reach next */
 	bool has_swapped;	 /* some of this VM is in swap */
 	bool famine;		 /* somebody waited for a frame a moment ago */

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* ahead.c - see ahead.h.
+ *
+ * Problem. A first touch costs the guest 150 to 250 us, nearly all of it the kernel's zeroing of 2 MiB.
+ * Nothing zeroes them faster (measured: fallocate, MADV_POPULATE_WRITE, UFFDIO_COPY of one page of
+ * zeros that stays in the cache: 117 to 124 us each), and a frame never comes unzeroed. So it is
+ * done before, beside the guest.
+ * Design. In this order, as far as stock.c allows:
+ *  1. wishes: what somebody said will be touched (a deflating balloon);
+ *  2. fronts: what comes after the edge of a stream that moved within FRONT_LIFE_NS, nearest first;
+ *  3. the stock: what comes after the stream that moved last, then the lowest blocks.
+ * When the guest runs faster than one thread zeroes, the pager zeroes what is touched and the keeper
+ * what comes next, side by side.
+ *
+ * Invariants
+ *  A1  Only ABSENT blocks are prepared, only with block_prepare(), and only FRESH ones given back:
+ *      the frame table is the one truth about what is prepared.
+ *  A2  A block that was discarded is not put into stock until it is touched or wished for: a
+ *      balloon gets nothing back otherwise. A front may reach such blocks (a guest that goes through
+ *      memory it had reported free), but none with a page in the balloon.
+ *  A3  At most STEP_BLOCKS system calls between two looks at everything.
+ *
+ * The pool is read every POOL_LIFE_NS while blocks are prepared, every POOL_IDLE_NS otherwise: 20 us
+ * for the host's, 2 us for a mount's. -ENOSPC counts as a famine.
+ *
+ * Limits. 4 KiB memory is not prepared: there, runs.c does it. Preparing looks through the frame
+ * table from the place that it looks for on: 8 bytes per block.
+ */
+#include "memory/ahead.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "memory/block.h"
+#include "memory/hostmem.h"
+#include "memory/ram_internal.h"
+
+#define POOL_LIFE_NS   (100 * NS_PER_MS)
+#define POOL_IDLE_NS   NS_PER_S
+#define FRONT_LIFE_NS  NS_PER_S
+#define FAMINE_LIFE_NS (2 * NS_PER_S)
+#define WISH_LIFE_NS   (2 * NS_PER_S)
+#define WISH_NOW_NS    NS_PER_MS
+
+enum { STEP_BLOCKS = 8, GIVE_BACK_BLOCKS = 32, WISH_NOW_BLOCKS = 4 };
+
+/* struct ahead_front.word: bits 0-7 the window, bits 8-9 the way + 1, from bit 10 the edge. */
+enum { FRONT_WAY_SHIFT = 8, FRONT_EDGE_SHIFT = 10, FRONT_WINDOW_MASK = 0xff, FRONT_WAY_MASK = 3 };
+
+static uint64_t pack_front(const struct stream_step *step)
+{
+	return step->edge << FRONT_EDGE_SHIFT | (uint64_t)(step->way + 1) << FRONT_WAY_SHIFT |
+	       step->window_blocks;
+}
+
+static uint64_t front_edge(uint64_t word)
+{
+	return word >> FRONT_EDGE_SHIFT;
+}
+
+static int front_way(uint64_t word)
+{
+	return (int)(word >> FRONT_WAY_SHIFT & FRONT_WAY_MASK) - 1;
+}
+
+static uint64_t front_window(uint64_t word)
+{
+	return word & FRONT_WINDOW_MASK;
+}
+
+int ahead_init(struct ahead *ahead, struct ram *ram, const struct ram_config *config)
+{
+	*ahead = (struct ahead){ .ram = ram,
+				 .hugetlbfs_dir = config->hugetlbfs_dir,
+				 .look_again_ns = clock_now_ns() + POOL_LIFE_NS,
+				 .busy_block = UINT64_MAX };
+	(void)pthread_mutex_init(&ahead->lock, NULL);
+	if (config->frame_bytes == HUGE_FRAME_BYTES)
+		ahead->most_blocks = config->ahead_bytes >> BLOCK_SHIFT;
+	atomic_store(&ahead->limit_blocks, config->limit_bytes >> BLOCK_SHIFT);
+	return known_init(&ahead->gone, ram->frames.block_count);
+}
+
+void ahead_fini(struct ahead *ahead)
+{
+	if (!ahead->ram)
+		return;
+	known_fini(&ahead->gone);
+	(void)pthread_mutex_destroy(&ahead->lock);
+	*ahead = (struct ahead){ 0 };
+}
+
+static bool is_absent(const struct ahead *ahead, uint64_t block)
+{
+	return frame_state_of(frames_peek(&ahead->ram->frames, block)) == FRAME_ABSENT;
+}
+
+static bool is_fresh(const struct ahead *ahead, uint64_t block)
+{
+	return frames_peek(&ahead->ram->frames, block) & FRAME_FRESH;
+}
+
+static bool is_gone(const struct ahead *ahead, uint64_t block)
+{
+	return known_find_set(&ahead->gone, block, block + 1) == block;
+}
+
+static uint64_t count_fresh(const struct ahead *ahead)
+{
+	return atomic_load_explicit(&ahead->ram->frames.fresh_blocks, memory_order_relaxed);
+}
+
+static uint64_t count_in(const struct ahead *ahead, enum frame_state state)
+{
+	return atomic_load_explicit(&ahead->ram->frames.in_state[state], memory_order_relaxed);
+}
+
+/* Is there a block @distance after @edge? */
+static bool beyond(const struct ahead *ahead, uint64_t edge, int way, uint64_t distance,
+		   uint64_t *ret_block)
+{
+	if (way > 0 ? distance >= ahead->ram->frames.block_count - edge : distance > edge)
+		return false;
+	*ret_block = way > 0 ? edge + distance : edge - distance;
+	return true;
+}
+
+/* How many blocks after @block are prepared, @most at most. */
+static unsigned count_ready(const struct ahead *ahead, uint64_t block, int way, unsigned most)
+{
+	unsigned ready = 0;
+	uint64_t next;
+
+	while (ready < most && beyond(ahead, block, way, ready + 1, &next) && is_fresh(ahead, next))
+		ready++;
+	return ready;
+}
+
+/* Half of the window is enough to wake the keeper for: it then does several at once. */
+static bool is_behind(const struct ahead *ahead, const struct stream_step *step)
+{
+	uint64_t middle;
+
+	return step->way &&
+	       beyond(ahead, step->edge, step->way, step->window_blocks / 2, &middle) &&
+	       is_absent(ahead, middle);
+}
+
+int ahead_touched(struct ahead *ahead, uint64_t block, bool *ret_wake)
+{
+	struct stream_step step;
+	unsigned ready;
+
+	*ret_wake = false;
+	if (ahead->most_blocks == 0)
+		return 0;
+	if (is_gone(ahead, block))
+		known_clear(&ahead->gone, block, 1);
+	step = streams_touched(&ahead->streams, block);
+	ready = block == step.edge ? count_ready(ahead, block, step.way, step.map_blocks) : 0;
+	if (ready) {
+		streams_mapped(&ahead->streams, step.index, ready);
+		step.edge = step.way > 0 ? step.edge + ready : step.edge - ready;
+	}
+	atomic_store_explicit(&ahead->fronts[step.index].word, pack_front(&step),
+			      memory_order_relaxed);
+	*ret_wake = is_behind(ahead, &step);
+	return step.way * (int)ready;
+}
+
+static bool is_live(const struct ahead_front *front, uint64_t now_ns)
+{
+	return front->seen_ns && now_ns - front->seen_ns < FRONT_LIFE_NS;
+}
+
+static void look_at_fronts(struct ahead *ahead, uint64_t now_ns)
+{
+	for (unsigned i = 0; i < STREAMS; i++) {
+		struct ahead_front *front = &ahead->fronts[i];
+		uint64_t word = atomic_load_explicit(&front->word, memory_order_relaxed);
+
+		if (word == front->seen)
+			continue;
+		front->seen = word;
+		front->seen_ns = now_ns;
+		ahead->recent = i;
+	}
+}
+
+static void read_pool(struct ahead *ahead, uint64_t now_ns)
+{
+	struct hostmem_pool pool = { 0 };
+	struct err err;
+	int result = ahead->hugetlbfs_dir ? hostmem_read_mount(ahead->hugetlbfs_dir,
+							       HUGE_FRAME_BYTES, &pool, &err)
+					  : hostmem_read_pool(HUGE_FRAME_BYTES, &pool, &err);
+
+	if (result)
+		pool = (struct hostmem_pool){ 0 }; /* not knowing is not plenty */
+	ahead->pool_total = pool.total_frames;
+	ahead->pool_available = hostmem_available_frames(&pool);
+	ahead->pool_read_ns = now_ns;
+}
+
+static uint64_t count_expected(struct ahead *ahead, uint64_t now_ns)
+{
+	uint64_t expected = 0;
+
+	for (unsigned i = 0; i < STREAMS; i++)
+		if (is_live(&ahead->fronts[i], now_ns))
+			expected += front_window(ahead->fronts[i].seen);
+	(void)pthread_mutex_lock(&ahead->lock);
+	for (unsigned i = 0; i < ahead->wish_count; i++)
+		expected += ahead->wishes[i].end - ahead->wishes[i].first;
+	if (now_ns > ahead->granted_ns + WISH_LIFE_NS)
+		ahead->granted_blocks = 0;
+	expected += ahead->granted_blocks;
+	(void)pthread_mutex_unlock(&ahead->lock);
+	return expected;
+}
+
+static bool in_famine(const struct ahead *ahead, uint64_t now_ns)
+{
+	uint64_t famine_ns = atomic_load_explicit(&ahead->famine_ns, memory_order_relaxed);
+
+	return famine_ns && (now_ns < famine_ns || now_ns - famine_ns < FAMINE_LIFE_NS);
+}
+
+static void look_at_limit(const struct ahead *ahead, struct stock_view *view)
+{
+	uint64_t limit = atomic_load_explicit(&ahead->limit_blocks, memory_order_relaxed);
+	uint64_t held = ahead->ram->frames.block_count - count_in(ahead, FRAME_ABSENT) -
+			count_in(ahead, FRAME_SWAPPED);
+
+	if (limit == 0)
+		view->limit_room = UINT64_MAX;
+	else if (held < limit)
+		view->limit_room = limit - held;
+	else
+		view->above_limit = held - limit;
+}
+
+static struct stock_room room_now(struct ahead *ahead, uint64_t now_ns)
+{
+	struct stock_view view = {
+		.pool_total = ahead->pool_total,
+		.pool_available = ahead->pool_available,
+		.fresh = count_fresh(ahead),
+		.most = ahead->most_blocks,
+		.expected = count_expected(ahead, now_ns),
+		.has_swapped = count_in(ahead, FRAME_SWAPPED) > 0,
+		.famine = in_famine(ahead, now_ns),
+	};
+	struct stock_room room;
+
+	look_at_limit(ahead, &view);
+	room = stock_room(&view);
+	atomic_store_explicit(&ahead->room_blocks, room.ahead, memory_order_relaxed);
+	return room;
+}
+
+static bool is_expected(const struct ahead *ahead, uint64_t block, uint64_t now_ns)
+{
+	for (unsigned i = 0; i < STREAMS; i++) {
+		const struct ahead_front *front = &ahead->fronts[i];
+		uint64_t edge = front_edge(front->seen), window = front_window(front->seen);
+
+		if (!is_live(front, now_ns))
+			continue;
+		if (front_way(front->seen) > 0 ? block > edge && block - edge <= window
+					       : block < edge && edge - block <= window)
+			return true;
+	}
+	return false;
+}
+
+/* Give back up to @most prepared blocks, those that no stream expects (@now_ns; 0: any), going down
+ * from where the last one was. */
+static uint64_t drop(struct ahead *ahead, uint64_t most, uint64_t now_ns)
+{
+	uint64_t total = ahead->ram->frames.block_count, dropped = 0;
+	uint64_t block = atomic_load_explicit(&ahead->drop_cursor, memory_order_relaxed);
+
+	for (uint64_t seen = 0; seen < total && dropped < most && count_fresh(ahead); seen++) {
+		block = block == 0 || block > total ? total - 1 : block - 1;
+		if (!is_fresh(ahead, block) || (now_ns && is_expected(ahead, block, now_ns)))
+			continue;
+		dropped += block_drop_fresh(ahead->ram, block) == 0;
+	}
+	atomic_store_explicit(&ahead->drop_cursor, block, memory_order_relaxed);
+	return dropped;
+}
+
+uint64_t ahead_give_back(struct ahead *ahead, uint64_t now_ns)
+{
+	atomic_store_explicit(&ahead->famine_ns, now_ns, memory_order_relaxed);
+	return drop(ahead, GIVE_BACK_BLOCKS, 0);
+}
+
+void ahead_discarded(struct ahead *ahead, uint64_t first_block, uint64_t block_count)
+{
+	if (ahead->most_blocks)
+		known_set(&ahead->gone, first_block, block_count);
+}
+
+/* A2 */
+static bool is_ballooned(const struct ahead *ahead, uint64_t block)
+{
+	const struct ram_events *events = &ahead->ram->events;
+	uint64_t dead[BLOCK_PAGE_WORDS] = { 0 };
+
+	return is_gone(ahead, block) && events->dead &&
+	       events->dead(events->ctx, block * BLOCK_PAGES, dead);
+}
+
+/* What was prepared for a wish is kept for a while. */
+static void grant_locked(struct ahead *ahead)
+{
+	ahead->granted_blocks++;
+	ahead->granted_ns = clock_now_ns();
+}
+
+static bool next_wish(struct ahead *ahead, uint64_t *ret_block)
+{
+	bool found = false;
+
+	(void)pthread_mutex_lock(&ahead->lock);
+	while (ahead->wish_count && !found) {
+		struct ahead_range *wish = &ahead->wishes[ahead->wish_count - 1];
+
+		while (wish->first < wish->end &&
+		       (!is_absent(ahead, wish->first) || is_gone(ahead, wish->first)))
+			wish->first++;
+		found = wish->first < wish->end;
+		if (found)
+			*ret_block = wish->first++;
+		else
+			ahead->wish_count--;
+	}
+	if (found)
+		grant_locked(ahead);
+	(void)pthread_mutex_unlock(&ahead->lock);
+	return found;
+}
+
+static bool next_of_front(const struct ahead *ahead, const struct ahead_front *front,
+			  uint64_t now_ns, uint64_t *ret_distance, uint64_t *ret_block)
+{
+	uint64_t edge = front_edge(front->seen), window = front_window(front->seen), block;
+
+	if (!is_live(front, now_ns))
+		return false;
+	for (uint64_t distance = 1; distance <= window; distance++) {
+		if (!beyond(ahead, edge, front_way(front->seen), distance, &block))
+			return false;
+		if (block == ahead->busy_block || !is_absent(ahead, block))
+			continue;
+		*ret_distance = distance;
+		*ret_block = block;
+		return !is_ballooned(ahead, block);
+	}
+	return false;
+}
+
+static bool next_in_front(const struct ahead *ahead, uint64_t now_ns, uint64_t *ret_block)
+{
+	uint64_t nearest = UINT64_MAX, distance, block;
+
+	for (unsigned i = 0; i < STREAMS; i++)
+		if (next_of_front(ahead, &ahead->fronts[i], now_ns, &distance, &block) &&
+		    distance < nearest) {
+			nearest = distance;
+			*ret_block = block;
+		}
+	return nearest != UINT64_MAX;
+}
+
+static bool next_from(const struct ahead *ahead, uint64_t edge, int way, uint64_t *ret_block)
+{
+	uint64_t block;
+
+	for (uint64_t distance = 0; beyond(ahead, edge, way, distance, &block); distance++)
+		if (block != ahead->busy_block && is_absent(ahead, block) &&
+		    !is_gone(ahead, block)) {
+			*ret_block = block;
+			return true;
+		}
+	return false;
+}
+
+static bool next_of_stock(const struct ahead *ahead, uint64_t *ret_block)
+{
+	uint64_t recent = ahead->fronts[ahead->recent].seen;
+
+	if (recent && front_way(recent) &&
+	    next_from(ahead, front_edge(recent), front_way(recent), ret_block))
+		return true;
+	return next_from(ahead, 0, 1, ret_block);
+}
+
+static bool choose(struct ahead *ahead, const struct stock_room *room, uint64_t now_ns,
+		   uint64_t *ret_block)
+{
+	uint64_t fresh = count_fresh(ahead);
+
+	if (fresh < room->ahead &&
+	    (next_wish(ahead, ret_block) || next_in_front(ahead, now_ns, ret_block)))
+		return true;
+	return fresh < room->stock && now_ns >= ahead->look_again_ns &&
+	       next_of_stock(ahead, ret_block);
+}
+
+static uint64_t next_reading(const struct ahead *ahead)
+{
+	return ahead->pool_read_ns + (count_fresh(ahead) ? POOL_LIFE_NS : POOL_IDLE_NS);
+}
+
+/* A block whose lock is taken is being made by the pager: the next time another one is chosen. What is
+ * known of the pool changes as we take from it: no need to read it for that. */
+static void note_prepared(struct ahead *ahead, uint64_t block, int result, uint64_t now_ns)
+{
+	ahead->busy_block = result == -EBUSY ? block : UINT64_MAX;
+	if (result == 0 && ahead->pool_available)
+		ahead->pool_available--;
+	else if (result == -ENOSPC)
+		atomic_store_explicit(&ahead->famine_ns, now_ns, memory_order_relaxed);
+}
+
+uint64_t ahead_step(struct ahead *ahead, uint64_t now_ns)
+{
+	struct stock_room room;
+	uint64_t block, fresh;
+
+	if (ahead->most_blocks == 0)
+		return UINT64_MAX;
+	look_at_fronts(ahead, now_ns);
+	if (ahead->pool_read_ns == 0 || now_ns >= next_reading(ahead))
+		read_pool(ahead, now_ns);
+	room = room_now(ahead, now_ns);
+	fresh = count_fresh(ahead);
+	if (fresh > room.keep) {
+		uint64_t most = fresh - room.keep < STEP_BLOCKS ? fresh - room.keep : STEP_BLOCKS;
+
+		uint64_t dropped = drop(ahead, most, now_ns);
+
+		ahead->pool_available += dropped;
+		if (dropped)
+			return now_ns;
+	} else if (choose(ahead, &room, now_ns, &block)) {
+		note_prepared(ahead, block, block_prepare(ahead->ram, block), now_ns);
+		return now_ns;
+	}
+	if (now_ns >= ahead->look_again_ns)
+		ahead->look_again_ns = next_reading(ahead);
+	return ahead->look_again_ns < next_reading(ahead) ? ahead->look_again_ns
+							  : next_reading(ahead);
+}
+
+/* What does not fit any more is forgotten: it is only a wish. */
+static void add_wish(struct ahead *ahead, uint64_t first, uint64_t end)
+{
+	(void)pthread_mutex_lock(&ahead->lock);
+	if (first < end && ahead->wish_count < AHEAD_WISHES)
+		ahead->wishes[ahead->wish_count++] = (struct ahead_range){ first, end };
+	(void)pthread_mutex_unlock(&ahead->lock);
+}
+
+/* Prepare now what may take WISH_NOW_NS together. The first block that is left over. */
+static uint64_t prepare_now(struct ahead *ahead, uint64_t first, uint64_t end)
+{
+	uint64_t room = atomic_load_explicit(&ahead->room_blocks, memory_order_relaxed);
+	uint64_t start_ns = clock_now_ns();
+
+	for (unsigned prepared = 0; first < end && prepared < WISH_NOW_BLOCKS; first++) {
+		if (!is_absent(ahead, first))
+			continue;
+		if (count_fresh(ahead) >= room || clock_now_ns() - start_ns >= WISH_NOW_NS ||
+		    block_prepare(ahead->ram, first) == -ENOSPC)
+			break;
+		(void)pthread_mutex_lock(&ahead->lock);
+		grant_locked(ahead);
+		(void)pthread_mutex_unlock(&ahead->lock);
+		prepared++;
+	}
+	return first;
+}
+
+void ahead_prepare(struct ahead *ahead, uint64_t first_block, uint64_t block_count)
+{
+	if (ahead->most_blocks == 0)
+		return;
+	known_clear(&ahead->gone, first_block, block_count);
+	add_wish(ahead, prepare_now(ahead, first_block, first_block + block_count),
+		 first_block + block_count);
+}

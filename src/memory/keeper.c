@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* keeper.c - see keeper.h: one thread that does what can wait, a step of at most a few system calls at
+ * a time.
+ *
+ * The thread sleeps on an eventfd until the next thing is due. The pager signals it only when it
+ * sleeps and there is work, so that a fault seldom costs a system call for us.
+ *
+ * Priority. SCHED_BATCH: it never preempts who runs when it wakes up, but has its share. SCHED_IDLE
+ * would be too little: while it prepares a block it holds the block's lock, and a pager that comes for
+ * this block waits; on a busy host an idle thread would let it wait for many times the 120 us.
+ */
+#include "memory/keeper.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "memory/ahead.h"
+#include "memory/prepare.h"
+#include "memory/ram_internal.h"
+#include "memory/sampler.h"
+
+struct keeper {
+	struct ahead ahead;
+	struct sampler sampler;
+	int wake_fd;
+	atomic_bool asleep, stop;
+	bool running;
+	pthread_t thread;
+};
+
+static void wake(struct keeper *keeper)
+{
+	if (atomic_exchange(&keeper->asleep, false))
+		event_signal(keeper->wake_fd);
+}
+
+/* `asleep` is set before the last look, so that who comes after the look signals. */
+static void sleep_until(struct keeper *keeper, uint64_t wake_ns)
+{
+	struct pollfd signalled = { .fd = keeper->wake_fd, .events = POLLIN };
+	uint64_t now_ns = clock_now_ns();
+	uint64_t left_ns = wake_ns > now_ns ? wake_ns - now_ns : 0;
+	struct timespec left = { .tv_sec = (time_t)(left_ns / NS_PER_S),
+				 .tv_nsec = (long)(left_ns % NS_PER_S) };
+
+	(void)ppoll(&signalled, 1, wake_ns == UINT64_MAX ? NULL : &left, NULL);
+	(void)event_drain(keeper->wake_fd);
+	atomic_store(&keeper->asleep, false);
+}
+
+static uint64_t step(struct keeper *keeper)
+{
+	uint64_t now_ns = clock_now_ns();
+	uint64_t sampler_ns = sampler_step(&keeper->sampler, now_ns);
+	uint64_t ahead_ns = ahead_step(&keeper->ahead, now_ns);
+
+	return sampler_ns < ahead_ns ? sampler_ns : ahead_ns;
+}
+
+static void *keeper_thread(void *arg)
+{
+	struct sched_param priority = { 0 };
+	struct keeper *keeper = arg;
+
+	(void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &priority);
+	while (!atomic_load(&keeper->stop)) {
+		uint64_t wake_ns = step(keeper);
+
+		if (wake_ns <= clock_now_ns())
+			continue;
+		atomic_store(&keeper->asleep, true);
+		wake_ns = step(keeper);
+		if (!atomic_load(&keeper->stop))
+			sleep_until(keeper, wake_ns);
+	}
+	return NULL;
+}
+
+static int start_thread(struct keeper *keeper)
+{
+	int result = -pthread_create(&keeper->thread, NULL, keeper_thread, keeper);
+
+	if (result == 0) {
+		keeper->running = true;
+		(void)pthread_setname_np(keeper->thread, "keeper");
+	}
+	return result;
+}
+
+static int init(struct keeper *keeper, struct ram *ram, const struct ram_config *config)
+{
+	uint64_t seed = clock_now_ns();
+	int result;
+
+	/* Not a secret: a guest that guesses the sample only fools itself. */
+	(void)!getrandom(&seed, sizeof(seed), GRND_NONBLOCK);
+	keeper->wake_fd = event_create();
+	if (keeper->wake_fd < 0)
+		return keeper->wake_fd;
+	result = ahead_init(&keeper->ahead, ram, config);
+	if (result == 0)
+		result = sampler_init(&keeper->sampler, ram, config->sample_blocks,
+				      config->sample_period_ns, seed);
+	return result ? result : start_thread(keeper);
+}
+
+int keeper_start(struct ram *ram, const struct ram_config *config, struct keeper **ret_keeper,
+		 struct err *err)
+{
+	struct keeper *keeper = calloc(1, sizeof(*keeper));
+	int result;
+
+	if (!keeper)
+		return err_set(err, -ENOMEM, "keeper: out of memory");
+	result = init(keeper, ram, config);
+	if (result) {
+		keeper_stop(keeper);
+		errno = -result;
+		return err_set(err, result, "keeper: starting its thread: %m");
+	}
+	*ret_keeper = keeper;
+	return 0;
+}
+
+void keeper_stop(struct keeper *keeper)
+{
+	if (!keeper)
+		return;
+	if (keeper->running) {
+		atomic_store(&keeper->stop, true);
+		event_signal(keeper->wake_fd);
+		(void)pthread_join(keeper->thread, NULL);
+	}
+	sampler_fini(&keeper->sampler);
+	ahead_fini(&keeper->ahead);
+	close_fd(&keeper->wake_fd);
+	free(keeper);
+}
+
+int keeper_touched(struct keeper *keeper, uint64_t block)
+{
+	bool work;
+	int ready = ahead_touched(&keeper->ahead, block, &work);
+
+	sampler_touched(&keeper->sampler, block);
+	if (work)
+		wake(keeper);
+	return ready;
+}
+
+uint64_t keeper_give_back(struct keeper *keeper)
+{
+	uint64_t given = ahead_give_back(&keeper->ahead, clock_now_ns());
+
+	if (given)
+		wake(keeper);
+	return given;
+}
+
+void keeper_discarded(struct keeper *keeper, uint64_t first_block, uint64_t block_count)
+{
+	ahead_discarded(&keeper->ahead, first_block, block_count);
+}
+
+void keeper_prepare(struct keeper *keeper, uint64_t first_block, uint64_t block_count)
+{
+	ahead_prepare(&keeper->ahead, first_block, block_count);
+	wake(keeper);
+}
+
+void keeper_set_limit(struct keeper *keeper, uint64_t limit_bytes)
+{
+	atomic_store(&keeper->ahead.limit_blocks, limit_bytes >> BLOCK_SHIFT);
+	wake(keeper);
+}
+
+void keeper_read_statistics(const struct keeper *keeper, struct ram_statistics *statistics)
+{
+	sampler_read_statistics(&keeper->sampler, statistics);
+}
+
+unsigned keeper_coldest(struct keeper *keeper, uint64_t *ret_blocks, unsigned room)
+{
+	return sampler_coldest(&keeper->sampler, ret_blocks, room);
+}
+
+void ram_prepare(struct ram *ram, gpa_t gpa, uint64_t len_bytes)
+{
+	uint64_t offset_bytes, first, end;
+
+	if (!ram->keeper || len_bytes == 0 ||
+	    !ram_layout_offset(&ram->layout, gpa, len_bytes, &offset_bytes))
+		return;
+	first = offset_bytes >> BLOCK_SHIFT;
+	end = (offset_bytes + len_bytes + BLOCK_BYTES - 1) >> BLOCK_SHIFT;
+	keeper_prepare(ram->keeper, first, end - first);
+}
