@@ -25,6 +25,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -87,6 +88,21 @@ static int check_limit(uint64_t size_bytes, struct err *err)
 		       "swap: a file of %s is over this process's limit: raise it (ulimit -f, "
 		       "LimitFSIZE=)",
 		       units_format_size(size_bytes, text));
+}
+
+/* Asked first: allocating more than there is fills the disk for everybody before it fails. */
+static int check_room(int fd, const char *dir, uint64_t size_bytes, struct err *err)
+{
+	char wanted[UNITS_TEXT_BYTES], free_text[UNITS_TEXT_BYTES];
+	struct statvfs fs;
+
+	if (fstatvfs(fd, &fs) < 0 || fs.f_blocks == 0 || fs.f_bavail >= size_bytes / fs.f_frsize)
+		return 0;
+	return err_set(
+		err, -ENOSPC,
+		"swap: %s in %s: only %s are free there; free some, or make the swap smaller",
+		units_format_size(size_bytes, wanted), dir,
+		units_format_size(fs.f_bavail * fs.f_frsize, free_text));
 }
 
 static int allocate(int fd, const char *dir, uint64_t size_bytes, struct err *err)
@@ -152,7 +168,9 @@ int swap_file_open(const char *dir, uint64_t size_bytes, struct err *err)
 			       dir);
 	if (fd < 0)
 		return err_set(err, -errno, "swap: a file in %s: %m", dir);
-	result = allocate(fd, dir, size_bytes, err);
+	result = check_room(fd, dir, size_bytes, err);
+	if (result == 0)
+		result = allocate(fd, dir, size_bytes, err);
 	if (result == 0)
 		result = try_out(fd, dir, err);
 	return result ? result : take_fd(&fd);

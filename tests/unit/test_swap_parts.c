@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* test_swap_parts.c - the parts of the swap store that need no disk: the map of free pages against a
+ * plain array, payloads against what they must come back as, the cipher against what it must refuse.
+ */
+#include "swap_fixture.h"
+
+#include <errno.h>
+
+#include "memory/swap_pack.h"
+
+enum { GROUPS = 5, PAGES = GROUPS * SWAP_GROUP_PAGES, PLACES = 400, ROUNDS = 20000 };
+
+/* 0: free; otherwise 1 + the place it belongs to. */
+static uint16_t owner_of[PAGES];
+static struct swap_place places[PLACES];
+static uint16_t retired_owner;
+
+static void own(const struct swap_place *place, uint16_t was, uint16_t now)
+{
+	for (int i = 0; i < SWAP_MAX_PIECES && place->len_pages[i] > 0; i++) {
+		uint32_t last = place->first_page[i] + place->len_pages[i] - 1;
+
+		assert_in_range(last, 0, PAGES - 1);
+		assert_int_equal(place->first_page[i] / SWAP_GROUP_PAGES, last / SWAP_GROUP_PAGES);
+		for (uint32_t page = place->first_page[i]; page <= last; page++) {
+			assert_int_equal(owner_of[page], was);
+			owner_of[page] = now;
+		}
+	}
+}
+
+/* The longest runs of free pages, none across a group, longest first. */
+static uint32_t sum_of_longest(int count)
+{
+	uint32_t runs[PAGES / 2 + 1] = { 0 }, found = 0, sum = 0;
+
+	for (uint32_t page = 0; page < PAGES; page++) {
+		if (owner_of[page])
+			continue;
+		if (page % SWAP_GROUP_PAGES == 0 || owner_of[page - 1])
+			found++;
+		runs[found - 1]++;
+	}
+	for (int i = 0; i < count; i++) {
+		uint32_t best = 0;
+
+		for (uint32_t run = 1; run < found; run++)
+			if (runs[run] > runs[best])
+				best = run;
+		sum += runs[best];
+		runs[best] = 0;
+	}
+	return sum;
+}
+
+static uint32_t random_pages(struct test_random *random)
+{
+	uint32_t most = test_random_below(random, 3) ? 24 : SWAP_GROUP_PAGES;
+
+	return 1 + (uint32_t)test_random_below(random, most);
+}
+
+static void take_one(struct swap_extents *extents, struct test_random *random, uint16_t at)
+{
+	uint32_t pages = random_pages(random), longest = sum_of_longest(1);
+
+	if (swap_extents_take(extents, pages, &places[at])) {
+		assert_true(sum_of_longest(SWAP_MAX_PIECES) < pages);
+		return;
+	}
+	assert_int_equal(swap_place_pages(&places[at]), pages);
+	if (longest >= pages)
+		assert_int_equal(places[at].len_pages[0], pages);
+	own(&places[at], 0, (uint16_t)(at + 1));
+}
+
+static void give_one(struct swap_extents *extents, struct test_random *random, uint16_t at)
+{
+	struct swap_place gone = places[at];
+
+	own(&gone, (uint16_t)(at + 1), 0);
+	places[at] = (struct swap_place){ 0 };
+	if (test_random_below(random, 1000)) {
+		swap_extents_give(extents, &gone);
+		return;
+	}
+	swap_extents_retire(extents, &gone, 0);
+	own(&(struct swap_place){ { gone.first_page[0] }, { gone.len_pages[0] } }, 0,
+	    retired_owner);
+}
+
+static void free_pages_agree_with_a_plain_array_after_any_changes(void **state)
+{
+	struct test_random random = test_random_start();
+	struct swap_extents extents;
+	uint64_t used, retired, owned = 0, lost = 0;
+
+	(void)state;
+	retired_owner = PLACES + 1;
+	assert_int_equal(swap_extents_init(&extents, GROUPS), 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		uint16_t at = (uint16_t)test_random_below(&random, PLACES);
+
+		if (places[at].len_pages[0])
+			give_one(&extents, &random, at);
+		else
+			take_one(&extents, &random, at);
+	}
+	for (int page = 0; page < PAGES; page++) {
+		owned += owner_of[page] && owner_of[page] != retired_owner;
+		lost += owner_of[page] == retired_owner;
+	}
+	swap_extents_count(&extents, &used, &retired);
+	assert_int_equal(used, owned);
+	assert_int_equal(retired, lost);
+	assert_true(retired > 0);
+	swap_extents_fini(&extents);
+	swap_extents_fini(&extents); /* of a zeroed one: nothing */
+}
+
+static void a_whole_block_fits_where_holes_are_few(void **state)
+{
+	struct swap_place small[SWAP_GROUP_PAGES], whole;
+	struct swap_extents extents;
+
+	(void)state;
+	assert_int_equal(swap_extents_init(&extents, 2), 0);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(swap_extents_take(&extents, 128, &small[i]), 0);
+	for (int i = 0; i < 8; i += 2)
+		swap_extents_give(&extents, &small[i]);
+	assert_int_equal(swap_extents_take(&extents, 512, &whole), 0);
+	assert_int_equal(whole.len_pages[3], 128);
+	assert_int_equal(swap_extents_take(&extents, 1, &small[0]), -ENOSPC);
+	swap_extents_fini(&extents);
+}
+
+static void a_payload_with_a_wrong_map_is_refused(void **state)
+{
+	uint64_t map[SWAP_LIVE_WORDS] = { 7 };
+	uint8_t *payload = fixture_block(), *data = fixture_block();
+	size_t len = 3 * GUEST_PAGE_BYTES + sizeof(map);
+
+	(void)state;
+	memcpy(payload + 3 * GUEST_PAGE_BYTES, map, sizeof(map));
+	assert_int_equal(swap_pack_scatter(payload, len, data, 3), 0);
+	assert_int_equal(swap_pack_scatter(payload, len, data, 2), -EBADMSG);
+	assert_int_equal(swap_pack_scatter(payload, len - GUEST_PAGE_BYTES, data, 3), -EBADMSG);
+	assert_int_equal(swap_pack_scatter(payload, sizeof(map) - 1, data, 3), -EBADMSG);
+	(void)munmap(payload, SWAP_BLOCK_BYTES);
+	(void)munmap(data, SWAP_BLOCK_BYTES);
+}
+
+static void packed_bytes_that_lie_are_refused(void **state)
+{
+	struct test_random random = test_random_start();
+	uint8_t *plain = fixture_block(), *packed = fixture_block(), *back = fixture_block();
+	void *lz4_state = fixture_block();
+	uint32_t too_long = SWAP_PACKED_BYTES;
+	size_t len;
+
+	(void)state;
+	fill_compressible(&random, plain, SWAP_BLOCK_BYTES);
+	len = swap_pack_compress(plain, SWAP_BLOCK_BYTES, packed, lz4_state);
+	assert_in_range(len, 1, SWAP_PACKED_BYTES);
+	assert_int_equal(swap_pack_expand(packed, len, back, SWAP_BLOCK_BYTES), SWAP_BLOCK_BYTES);
+	assert_memory_equal(back, plain, SWAP_BLOCK_BYTES);
+	assert_int_equal(swap_pack_expand(packed, len, back, SWAP_BLOCK_BYTES / 2), -EBADMSG);
+	assert_int_equal(swap_pack_expand(packed, len - 1, back, SWAP_BLOCK_BYTES), -EBADMSG);
+	memcpy(packed, &too_long, sizeof(too_long));
+	assert_int_equal(swap_pack_expand(packed, len, back, SWAP_BLOCK_BYTES), -EBADMSG);
+	for (uint8_t **at = (uint8_t *[]){ plain, packed, back, lz4_state, NULL }; *at; at++)
+		(void)munmap(*at, SWAP_BLOCK_BYTES);
+}
+
+static void what_hardly_shrinks_is_left_alone(void **state)
+{
+	struct test_random random = test_random_start();
+	uint8_t *plain = fixture_block(), *packed = fixture_block(), *lz4_state = fixture_block();
+
+	(void)state;
+	fill_random(&random, plain, SWAP_BLOCK_BYTES);
+	assert_int_equal(swap_pack_compress(plain, SWAP_BLOCK_BYTES, packed, lz4_state), 0);
+	/* A fifth of each page: the sample likes it, the whole does not save a quarter. */
+	for (uint64_t page = 0; page < SWAP_BLOCK_PAGES; page++)
+		memset(plain + pages_to_bytes(page), 0, GUEST_PAGE_BYTES / 5);
+	assert_int_equal(swap_pack_compress(plain, SWAP_BLOCK_BYTES, packed, lz4_state), 0);
+	/* One page stays one page. */
+	assert_int_equal(swap_pack_compress(plain, GUEST_PAGE_BYTES, packed, lz4_state), 0);
+	(void)munmap(plain, SWAP_BLOCK_BYTES);
+	(void)munmap(packed, SWAP_BLOCK_BYTES);
+	(void)munmap(lz4_state, SWAP_BLOCK_BYTES);
+}
+
+struct cipher_rig {
+	struct locked_area memory;
+	struct swap_cipher *cipher;
+};
+
+static struct cipher_rig cipher_open(const uint8_t *key, bool encrypt)
+{
+	struct cipher_rig rig = { 0 };
+	struct err err = { 0 };
+
+	if (locked_map_key(SWAP_CIPHER_BYTES, &rig.memory, &err) ||
+	    swap_cipher_create(key, encrypt, rig.memory.base, &rig.cipher, &err))
+		fail_msg("%s", err.text);
+	return rig;
+}
+
+static void cipher_close(struct cipher_rig *rig)
+{
+	swap_cipher_destroy(rig->cipher);
+	locked_unmap(&rig->memory);
+}
+
+static void only_what_was_sealed_opens(void **state)
+{
+	struct test_random random = test_random_start();
+	uint8_t key[SWAP_KEY_BYTES], data[4096], sealed[4096], out[4096], tag[SWAP_TAG_BYTES];
+	const struct swap_seal seal = { .vm_uuid = { 9 }, .block = 7, .generation = 3 };
+
+	(void)state;
+	assert_int_equal(swap_key_make(key), 0);
+	for (int encrypt = 0; encrypt < 2; encrypt++) {
+		struct cipher_rig rig = cipher_open(key, encrypt);
+		struct swap_seal others[3] = { seal, seal, seal };
+
+		fill_random(&random, data, sizeof(data));
+		memcpy(sealed, data, sizeof(data));
+		assert_int_equal(swap_cipher_seal(rig.cipher, &seal, sealed, sizeof(sealed), tag),
+				 0);
+		assert_int_equal(memcmp(sealed, data, sizeof(data)) != 0, encrypt);
+		assert_int_equal(
+			swap_cipher_open(rig.cipher, &seal, sealed, sizeof(sealed), tag, out), 0);
+		assert_memory_equal(out, data, sizeof(data));
+		others[0].vm_uuid[15] = 1;
+		others[1].block = 8;
+		others[2].generation = 4;
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(swap_cipher_open(rig.cipher, &others[i], sealed,
+							  sizeof(sealed), tag, out),
+					 -EBADMSG);
+		tag[SWAP_TAG_BYTES - 1] ^= 0x80;
+		assert_int_equal(swap_cipher_open(rig.cipher, &seal, sealed, sizeof(sealed), tag,
+						  out),
+				 -EBADMSG);
+		cipher_close(&rig);
+	}
+}
+
+static void equal_bytes_sealed_twice_differ(void **state)
+{
+	uint8_t key[SWAP_KEY_BYTES] = { 1 }, one[64] = { 0 }, two[64] = { 0 };
+	uint8_t tag[SWAP_TAG_BYTES];
+	struct cipher_rig rig = cipher_open(key, true);
+	struct swap_seal seal = { .generation = 1 };
+
+	(void)state;
+	assert_int_equal(swap_cipher_seal(rig.cipher, &seal, one, sizeof(one), tag), 0);
+	seal.generation++;
+	assert_int_equal(swap_cipher_seal(rig.cipher, &seal, two, sizeof(two), tag), 0);
+	assert_memory_not_equal(one, two, sizeof(one));
+	cipher_close(&rig);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(free_pages_agree_with_a_plain_array_after_any_changes),
+		cmocka_unit_test(a_whole_block_fits_where_holes_are_few),
+		cmocka_unit_test(a_payload_with_a_wrong_map_is_refused),
+		cmocka_unit_test(packed_bytes_that_lie_are_refused),
+		cmocka_unit_test(what_hardly_shrinks_is_left_alone),
+		cmocka_unit_test(only_what_was_sealed_opens),
+		cmocka_unit_test(equal_bytes_sealed_twice_differ),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
