@@ -14,6 +14,7 @@ from neapvm import PATIENCE_S, Vm, need_huge_pages, need_kvm  # noqa: E402
 
 MIB = 1 << 20
 FRAME_PAGES = 512
+PAGE_BYTES = 4096
 PAGES = sys.argv[1] if len(sys.argv) > 1 else "2M"
 RAM_MIB = 128
 EXIT_GUEST = 6
@@ -31,6 +32,15 @@ def move_balloon(vm, size_bytes):
     vm.call("vm.memory.set", balloon_bytes=size_bytes)
     vm.expect(r"event balloon target_pages=%d given_pages=%d ns=\d+\r" % ((size_bytes >> 12,) * 2))
     return vm.call("vm.memory")
+
+
+def guest_page(vm, address, contents=None):
+    """The page at a guest address below 3 GiB, from outside; or it gets @contents."""
+    with open("/proc/%d/maps" % vm.process.pid) as maps:
+        view = next(line for line in maps if "memfd:neap-ram" in line and line.split()[2] == "00000000")
+    with open("/proc/%d/mem" % vm.process.pid, "r+b", buffering=0) as mem:
+        mem.seek(int(view.split("-")[0], 16) + address)
+        return mem.read(PAGE_BYTES) if contents is None else mem.write(contents)
 
 
 class Memory(unittest.TestCase):
@@ -168,6 +178,21 @@ class Memory(unittest.TestCase):
             vm.ask("count 1")
             self.assertEqual(vm.ask("tally")["counted"], str((pages + 256) * 66))
             vm.ask("verify")
+
+    def test_a_page_from_the_past_is_found_by_all_who_count(self):
+        page = (RAM_MIB - 4) * MIB
+        with start() as vm:
+            vm.expect("ready")
+            vm.ask("fill 8M 1 top")
+            vm.ask("count 1")
+            past = guest_page(vm, page)
+            vm.ask("count 1")
+            guest_page(vm, page, past)
+            for command, complaint in (("verify random", r"bad_pages=1 bad_bytes=2 address=0x%x " % (page + 503 * 8)),
+                                       ("count 1", "wrong=1 address=0x%x expected=2 seen=1 " % page),
+                                       ("tally", "pages=2048 counted=6143 expected=6144 ")):
+                vm.type(command)
+                vm.expect("error %s .*%s" % (command.split()[0], complaint))
 
     def test_a_hot_set_is_the_share_of_blocks_that_was_asked(self):
         with start() as vm:
