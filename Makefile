@@ -2,9 +2,10 @@
 # The things a person types; meson and ninja do the work. `make help` lists them.
 BUILD   ?= build
 SECONDS ?= 30
+MINUTES ?= 12
 JOBS    ?= $(shell nproc)
 
-.PHONY: all demo test test-asan test-tsan test-clang lab bench fuzz format tidy install clean help
+.PHONY: all demo test test-asan test-tsan test-clang lab bench stress fuzz format tidy install clean help
 
 all: $(BUILD)/build.ninja ## build everything; the program is build/neap
 	ninja -C $(BUILD) -j$(JOBS)
@@ -38,6 +39,9 @@ lab: all ## stock Linux guests under emulation, all of them (5 min)
 bench: all ## measure; a table, and the same as JSON in build/bench.json
 	meson test -C $(BUILD) --benchmark --logbase benchlog --num-processes 1 --print-errorlogs
 	tests/tools/bench_table.py $(BUILD)/meson-logs/benchlog.json $(BUILD)/bench.json
+
+stress: all ## a million evictions under everything at once: make stress MINUTES=12
+	tests/stress/run $(BUILD) $(MINUTES)
 
 fuzz: ## let every fuzz target search: make fuzz SECONDS=30
 	tests/fuzz/run $(SECONDS)
