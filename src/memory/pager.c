@@ -222,6 +222,8 @@ static bool read_messages(struct pager *pager, uint64_t now_ns)
 
 	if (got < 0)
 		return errno == EAGAIN || errno == EINTR;
+	if (got == 0 || (size_t)got % sizeof(messages[0]))
+		return false; /* somebody closed our descriptor, and opened something else */
 	for (size_t i = 0; i < (size_t)got / sizeof(messages[0]); i++)
 		if (!serve_message(pager, &messages[i], now_ns))
 			return false;

@@ -20,7 +20,8 @@
  *  G1  A slot of the table changes only while nobody touches the views it speaks of, so a handler
  *      that finds its address in a guard may use the guard.
  *  G2  The action from before is never put back: a process that guards once keeps the handler, and
- *      an empty table passes everything on.
+ *      an empty table passes everything on. Who takes the signal after us has it until the next
+ *      sigbus_guard(); that one passes on to them.
  *
  * Source: Linux mm/memory-failure.c kill_proc; Documentation/mm/hwpoison.rst.
  */
@@ -40,7 +41,6 @@
 static _Atomic(const struct sigbus_guard *) guards[SIGBUS_MAX_GUARDS];
 static struct sigaction before; /* written before the handler can run */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool installed; /* under lock */
 
 static const char broken_text[] = "the host's hardware lost memory of this guest (SIGBUS)";
 static const char lost_text[] = "the file behind guest memory cannot be used any more (SIGBUS)";
@@ -155,14 +155,15 @@ static int install_locked(void)
 {
 	struct sigaction action = { .sa_sigaction = on_sigbus,
 				    .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART };
+	struct sigaction now;
 
-	if (installed) /* G2 */
-		return 0;
-	(void)sigemptyset(&action.sa_mask);
-	if (sigaction(SIGBUS, NULL, &before) < 0 || sigaction(SIGBUS, &action, NULL) < 0)
+	if (sigaction(SIGBUS, NULL, &now) < 0)
 		return -errno;
-	installed = true;
-	return 0;
+	if ((now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_sigbus)
+		return 0;
+	before = now; /* G2 */
+	(void)sigemptyset(&action.sa_mask);
+	return sigaction(SIGBUS, &action, NULL) < 0 ? -errno : 0;
 }
 
 int sigbus_guard(const struct sigbus_guard *guard)

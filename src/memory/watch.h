@@ -23,8 +23,8 @@ enum {
 	WATCH_MAX_THREADS = 8,
 	WATCH_NOTICE_MS = 60,	 /* dead or stopped, on a host that gives us a processor */
 	WATCH_ASLEEP_MS = 5000,	 /* asleep with work before it */
-	WATCH_CALM_MS = 20,	 /* between two looks */
-	WATCH_ALERT_MS = 12,	 /* the same, once something looks wrong */
+	WATCH_CALM_MS = 30,	 /* between two looks */
+	WATCH_ALERT_MS = 10,	 /* the same, once something looks wrong */
 	WATCH_LOOKS_TO_STOP = 4, /* looks in a row that find a thread stopped */
 };
 

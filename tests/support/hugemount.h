@@ -31,6 +31,7 @@ TESTING_INLINE int hugemount_open(unsigned frames)
 	if (fsconfig(context, FSCONFIG_SET_STRING, "pagesize", "2M", 0) == 0 &&
 	    fsconfig(context, FSCONFIG_SET_STRING, "size", size, 0) == 0 &&
 	    fsconfig(context, FSCONFIG_SET_STRING, "min_size", size, 0) == 0 &&
+	    fsconfig(context, FSCONFIG_SET_STRING, "mode", "0777", 0) == 0 &&
 	    fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
 		mount = fsmount(context, FSMOUNT_CLOEXEC, 0);
 	(void)close(context);
