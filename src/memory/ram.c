@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "memory/backing.h"
 #include "memory/ram_internal.h"
+#include "memory/reserve.h"
 #include "memory/uffd.h"
 
 enum { STAT_BLOCK_BYTES = 512 }; /* stat(2): st_blocks counts 512-byte units, always */
@@ -98,43 +99,40 @@ static int open_views(struct ram *ram, struct err *err)
 	return 0;
 }
 
-/* Frames that were allocated before anybody could touch them: in RAM, and mapped at once. */
-static int note_first_frames(struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes)
+static uint64_t least(uint64_t a, uint64_t b)
 {
-	uint64_t end = offset_bytes + len_bytes;
+	return a < b ? a : b;
+}
+
+/* Frames that were allocated before anybody could touch them: in RAM, and mapped at once. */
+static int note_first_frames(struct ram *ram, uint64_t len_bytes)
+{
+	int result = 0;
 
 	if (ram->known.words)
-		known_set(&ram->known, offset_bytes >> ram->frame_shift,
-			  len_bytes >> ram->frame_shift);
-	for (uint64_t block = offset_bytes >> BLOCK_SHIFT; block << BLOCK_SHIFT < end; block++) {
+		known_set(&ram->known, 0, len_bytes >> ram->frame_shift);
+	for (uint64_t block = 0; block << BLOCK_SHIFT < len_bytes; block++) {
 		(void)frames_lock(&ram->frames, block);
 		frames_unlock(&ram->frames, block, FRAME_RESIDENT, 0, ACTOR_DEVICE);
 	}
-	return uffd_map(ram, offset_bytes, len_bytes);
+	for (unsigned i = 0; i < ram->layout.region_count && result == 0; i++) {
+		const struct ram_region *region = &ram->layout.regions[i];
+
+		if (region->offset_bytes < len_bytes)
+			result = uffd_map(ram, region->offset_bytes,
+					  least(region->len_bytes,
+						len_bytes - region->offset_bytes));
+	}
+	return result;
 }
 
 /* All of it if reserved, else the first frame. */
 static int take_first_frames(struct ram *ram, const struct ram_config *config, struct err *err)
 {
 	uint64_t total = ram->reserved ? config->ram_bytes : config->frame_bytes;
-	uint64_t done = 0;
-	int result = backing_check_room(config, total >> ram->frame_shift, err);
+	int result = reserve_frames(ram, config, total, err);
 
-	while (result == 0 && done < total) {
-		uint64_t left = total - done;
-		uint64_t len = left < RESERVE_CHUNK_BYTES ? left : RESERVE_CHUNK_BYTES;
-
-		if (backing_allocate(ram->fd, done, len)) {
-			(void)ftruncate(ram->fd, 0); /* so that the numbers are those of before */
-			return backing_explain_failure(config, total >> ram->frame_shift, err);
-		}
-		result = note_first_frames(ram, done, len);
-		done += len;
-		if (ram->reserved && config->progress &&
-		    !config->progress(config->progress_ctx, done, total))
-			return err_set(err, -ECANCELED, "reserving memory was called off");
-	}
-	return result;
+	return result ? result : note_first_frames(ram, total);
 }
 
 /* Not being allowed is not an error: then the kernel answers first touches. */

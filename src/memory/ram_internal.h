@@ -33,8 +33,6 @@
 #include "memory/rights.h"
 #include "memory/sigbus.h"
 
-#define RESERVE_CHUNK_BYTES (64 * MIB_BYTES)
-
 /* A mapping with a guard frame of no access on either side. */
 struct ram_view {
 	void *mapping; /* what munmap wants */
