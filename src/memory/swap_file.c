@@ -184,6 +184,9 @@ static int write_all(const struct swap_io *io, int fd, const uint8_t *buf, size_
 
 		if (done < 0 && errno == EINTR)
 			continue;
+		/* We write when memory is short: that this one could not be is no fault of the disk. */
+		if (done < 0 && errno == ENOMEM)
+			return -ENOMEM;
 		if (done <= 0 || (size_t)done > len)
 			return -EIO;
 		buf += done;
@@ -214,10 +217,12 @@ int swap_file_write(const struct swap_io *io, int fd, const struct swap_place *p
 {
 	for (unsigned i = 0; i < SWAP_MAX_PIECES && place->len_pages[i] > 0; i++) {
 		size_t len = pages_to_bytes(place->len_pages[i]);
+		int result =
+			write_all(io, fd, buf, len, (off_t)pages_to_bytes(place->first_page[i]));
 
-		if (write_all(io, fd, buf, len, (off_t)pages_to_bytes(place->first_page[i]))) {
+		if (result) {
 			*ret_bad_piece = i;
-			return -EIO;
+			return result;
 		}
 		buf += len;
 	}

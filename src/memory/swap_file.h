@@ -32,7 +32,7 @@ int swap_file_open(const char *dir, uint64_t size_bytes, struct err *err);
 /**
  * swap_file_write() - @buf to all pieces of @place, in order
  * @buf: 4 KiB aligned, as long as @place
- * Return: 0; -EIO: refused or short, and *@ret_bad_piece is where.
+ * Return: 0; -EIO: refused or short, and *@ret_bad_piece is where; -ENOMEM: the kernel lacks memory.
  */
 int swap_file_write(const struct swap_io *io, int fd, const struct swap_place *place,
 		    const uint8_t *buf, unsigned *ret_bad_piece);

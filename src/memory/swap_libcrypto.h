@@ -30,7 +30,7 @@
 	X(EVP_DecryptFinal_ex)
 
 struct libcrypto {
-#define LIBCRYPTO_MEMBER(name) __typeof__(name) *name;
+#define LIBCRYPTO_MEMBER(name) __typeof__(name) *(name);
 	LIBCRYPTO_FUNCTIONS(LIBCRYPTO_MEMBER)
 #undef LIBCRYPTO_MEMBER
 	EVP_CIPHER *cipher; /* the one that this processor is good at */

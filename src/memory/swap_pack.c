@@ -95,7 +95,7 @@ static bool sample_pays(const uint8_t *payload, size_t len, uint8_t *out, void *
 	const int page_bytes = (int)GUEST_PAGE_BYTES;
 	int before = 0, after = 0;
 
-	if (pages < 2 * SAMPLE_PAGES)
+	if (pages < UINT64_C(2) * SAMPLE_PAGES)
 		return true; /* as quickly tried as sampled */
 	for (uint64_t page = 0; page < step * SAMPLE_PAGES; page += step) {
 		int now = LZ4_compress_fast_extState(state,

@@ -11,6 +11,7 @@
  * file system that mixes up blocks) and for somebody who writes to the file on purpose.
  * With encryption nobody reads the guest's memory on the disk either. Without it whoever reads the
  * disk does, also after the VM has ended: what was written stays in the file system's free blocks.
+ * Either way it shows which parts are written when, and how well blocks compress.
  * The file never has a name, and nothing in it can be used by the next process.
  *
  * Threads: each worker belongs to one thread; workers may run at once. For one block the caller has
@@ -109,6 +110,7 @@ void swap_worker_close(struct swap_worker *worker);
  *   1: nothing but zeros. Nothing is stored and nothing taken; there is nothing to read back.
  *   -ENOSPC: no room now; not an error to log.
  *   -EIO: the disk refused or wrote too little. That piece of the file is not used again.
+ *   -ENOMEM: the kernel had no memory for the transfer; nothing is wrong with the disk.
  *   -EROFS: closed for writing after too many of those.
  *   -EINVAL: no such block, or not such a length.
  * Context: @worker's thread; blocks on the disk.

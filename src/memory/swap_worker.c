@@ -158,19 +158,24 @@ static int write_image(struct swap_worker *worker, uint64_t block, struct image 
 	struct swap_entry entry = { .word = generation << ENTRY_GENERATION_SHIFT | image->flags |
 					    ENTRY_STORED,
 				    .place = image->place };
-	unsigned bad_piece;
+	unsigned bad_piece = 0;
+	int result;
 
 	if (generation == 0 || swap_cipher_seal(worker->cipher, &seal, image->bytes,
 						pages_to_bytes(image->pages), entry.tag)) {
 		swap_extents_give(&store->extents, &image->place);
 		return generation == 0 ? -EROFS : -EIO;
 	}
-	if (swap_file_write(store->io, store->fd, &image->place, image->bytes, &bad_piece)) {
+	result = swap_file_write(store->io, store->fd, &image->place, image->bytes, &bad_piece);
+	if (result == 0) {
+		*ret_entry = entry;
+	} else if (result == -ENOMEM) {
+		swap_extents_give(&store->extents, &image->place);
+	} else {
 		swap_extents_retire(&store->extents, &image->place, bad_piece);
-		return note_write_error(store);
+		result = note_write_error(store);
 	}
-	*ret_entry = entry;
-	return 0;
+	return result;
 }
 
 static int store_payload(struct swap_worker *worker, uint64_t block,

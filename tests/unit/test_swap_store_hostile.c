@@ -182,6 +182,23 @@ static void sw02_sw03_sw10_refused_writes_retire_their_room(void **state)
 	refuse_one_write(EDQUOT); /* SW10: quota */
 }
 
+/* The host is short of memory when it swaps; eight times that must not close the store. */
+static void a_kernel_without_memory_is_no_fault_of_the_disk(void **state)
+{
+	struct swap_fixture f = rig_open(true);
+
+	(void)state;
+	disk.write_errno = ENOMEM;
+	disk.write_fails = 2 * SWAP_MAX_WRITE_ERRORS;
+	for (int i = 0; i < 2 * SWAP_MAX_WRITE_ERRORS; i++)
+		assert_int_equal(write_block(&f, 0), -ENOMEM);
+	assert_int_equal(fixture_stats(&f).used_bytes + fixture_stats(&f).retired_bytes, 0);
+	assert_int_equal(write_block(&f, 0), 0);
+	assert_int_equal(read_block(&f, 0), 0);
+	assert_memory_equal(f.back, f.block, SWAP_BLOCK_BYTES);
+	fixture_close(&f);
+}
+
 static void sw03_a_read_that_fails_is_an_error_and_can_be_tried_again(void **state)
 {
 	struct swap_fixture f = rig_open(false);
@@ -522,6 +539,7 @@ int main(void)
 		cmocka_unit_test(sw01_transfers_that_end_early_are_errors),
 		cmocka_unit_test(sw02_a_store_larger_than_the_disk_is_refused_at_once),
 		cmocka_unit_test(sw02_sw03_sw10_refused_writes_retire_their_room),
+		cmocka_unit_test(a_kernel_without_memory_is_no_fault_of_the_disk),
 		cmocka_unit_test(sw03_a_read_that_fails_is_an_error_and_can_be_tried_again),
 		cmocka_unit_test(sw03_after_eight_errors_nothing_is_written_and_all_is_still_read),
 		cmocka_unit_test(sw04_signals_in_the_middle_change_nothing),

@@ -8,7 +8,11 @@
  */
 #include "swap_fixture.h"
 
+#include <errno.h>
 #include <malloc.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -227,6 +231,71 @@ static void two_stores_have_two_keys(void **state)
 	fixture_close(&two);
 }
 
+/* In a child: a limit of @limit_bytes, and nobody's rights. Its exit status: did @err name the limit? */
+static int open_worker_limited(struct swap_store *store, uint64_t limit_bytes)
+{
+	const struct rlimit limit = { limit_bytes, limit_bytes };
+	struct swap_worker *worker = NULL;
+	struct err err = { 0 };
+
+	(void)signal(SIGSEGV, SIG_DFL); /* cmocka's handler would go on with the tests, twice */
+	if (setrlimit(RLIMIT_MEMLOCK, &limit) || (geteuid() == 0 && setresuid(65534, 65534, 65534)))
+		return 2;
+	if (swap_worker_open(store, &worker, &err) == 0)
+		return 3;
+	return strstr(err.text, "ulimit -l") && err.code < 0 && !worker ? 0 : 4;
+}
+
+static void memory_that_cannot_be_locked_is_an_error_that_says_so(void **state)
+{
+	struct swap_config config = fixture_config(1);
+	const uint64_t limits[] = { 0, MIB_BYTES };
+	struct swap_fixture f;
+
+	(void)state;
+	if (SANITIZED)
+		test_skip_case("sanitizers do not let memory be locked");
+	f = fixture_open(&config);
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		int status;
+		pid_t child = fork();
+
+		assert_return_code(child, errno);
+		if (child == 0)
+			_exit(open_worker_limited(f.store, limits[i]));
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), 0);
+	}
+	fixture_close(&f);
+}
+
+/* What a worker holds: 8 MiB, which is what most hosts let anybody lock, are enough for two. */
+static void two_workers_lock_less_than_8_mib(void **state)
+{
+	struct swap_config config = fixture_config(1);
+	struct swap_worker *second;
+	struct swap_fixture f;
+	char line[128];
+	FILE *status;
+	long locked_kib = 0;
+
+	(void)state;
+	if (SANITIZED)
+		test_skip_case("sanitizers do not let memory be locked");
+	f = fixture_open(&config);
+	assert_int_equal(swap_worker_open(f.store, &second, NULL), 0);
+	status = fopen("/proc/self/status", "re");
+	assert_non_null(status);
+	while (fgets(line, sizeof(line), status))
+		if (sscanf(line, "VmLck: %ld", &locked_kib) == 1)
+			break;
+	(void)fclose(status);
+	assert_in_range(locked_kib, 2 * 3584, 8191);
+	swap_worker_close(second);
+	fixture_close(&f);
+}
+
 /* The memory that is short is what swapping is for. */
 static void writing_and_reading_allocate_nothing(void **state)
 {
@@ -261,6 +330,8 @@ int main(void)
 		cmocka_unit_test(the_key_is_in_no_core_dump_and_nor_is_guest_memory_in_transit),
 		cmocka_unit_test(closing_wipes_the_key),
 		cmocka_unit_test(two_stores_have_two_keys),
+		cmocka_unit_test(memory_that_cannot_be_locked_is_an_error_that_says_so),
+		cmocka_unit_test(two_workers_lock_less_than_8_mib),
 		cmocka_unit_test(writing_and_reading_allocate_nothing),
 	};
 
