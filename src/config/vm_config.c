@@ -29,6 +29,12 @@ void vm_config_init(struct vm_config *config)
 	(void)snprintf(config->name, sizeof(config->name), "vm-%.*s", NAME_DIGITS, config->uuid);
 }
 
+void vm_config_uuid(const struct vm_config *config, uint8_t ret_uuid[VM_UUID_BYTES])
+{
+	_Static_assert(sizeof(uuid_t) == VM_UUID_BYTES, "one size of a UUID");
+	(void)uuid_parse(config->uuid, ret_uuid); /* it was checked when it was set */
+}
+
 void vm_config_fini(struct vm_config *config)
 {
 	const struct option_row *rows;
@@ -63,6 +69,54 @@ static int check_memory(const struct vm_config *config, struct err *err)
 	return 0;
 }
 
+/* Below this, hardly more than the guest's kernel and what it does at the moment would be in RAM. */
+#define LEAST_LIMIT_BYTES (16 * MIB_BYTES)
+
+bool vm_config_limit_fits(uint64_t limit_bytes, struct err *err)
+{
+	char text[UNITS_TEXT_BYTES], least[UNITS_TEXT_BYTES];
+
+	if (limit_bytes == 0 || limit_bytes >= LEAST_LIMIT_BYTES)
+		return true;
+	(void)err_set(err, -ERANGE,
+		      "memory.limit: no guest gets on with %s; use %s or more, or 0 for no limit",
+		      units_format_exact(limit_bytes, text),
+		      units_format_exact(LEAST_LIMIT_BYTES, least));
+	return false;
+}
+
+static int check_without_swap(const struct vm_config *config, struct err *err)
+{
+	static const char missing[] = "there is no swap; name a directory for it with swap.dir "
+				      "(--swap DIR)";
+
+	if (config->memory.limit_bytes > 0)
+		return err_set(err, -EINVAL, "memory.limit: %s", missing);
+	if (config->swap.size_bytes > 0)
+		return err_set(err, -EINVAL, "swap.size: %s", missing);
+	return 0;
+}
+
+static int check_swap(const struct vm_config *config, struct err *err)
+{
+	uint64_t size = config->swap.size_bytes;
+	char text[UNITS_TEXT_BYTES];
+
+	if (!config->swap.dir)
+		return check_without_swap(config, err);
+	if (config->memory.reserve)
+		return err_set(err, -EINVAL,
+			       "swap.dir: memory.reserve keeps all memory with the VM, so nothing "
+			       "would ever be swapped; use one of the two");
+	if (size > 0 && size < HUGE_FRAME_BYTES)
+		return err_set(
+			err, -ERANGE,
+			"swap.size: %s has no room for one block of 2 MiB; use 0 for as much "
+			"as the guest has",
+			units_format_exact(size, text));
+	return vm_config_limit_fits(config->memory.limit_bytes, err) ? 0 : -ERANGE;
+}
+
 static int check_balloon(const struct vm_config *config, struct err *err)
 {
 	uint64_t bytes = config->balloon.target_bytes;
@@ -85,6 +139,8 @@ int vm_config_check(const struct vm_config *config, struct err *err)
 
 	if (ret == 0)
 		ret = check_balloon(config, err);
+	if (ret == 0)
+		ret = check_swap(config, err);
 	if (ret < 0)
 		return ret;
 	if (config->boot.initrd_path && !config->boot.kernel_path)

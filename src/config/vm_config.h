@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "base/units.h"
 
-enum { VM_NAME_BYTES = 64 };
+enum { VM_NAME_BYTES = 64, VM_UUID_BYTES = 16 };
 
 enum vm_pages { VM_PAGES_2M, VM_PAGES_4K };
 enum vm_console { VM_CONSOLE_SERIAL, VM_CONSOLE_VIRTIO }; /* which one gets typed input */
@@ -30,7 +30,18 @@ struct vm_config {
 		enum vm_pages pages;	/* --pages 2M|4K */
 		bool reserve;		/* --reserve */
 		char *hugetlbfs_dir;	/* --hugetlbfs DIR, or NULL */
+		uint64_t limit_bytes;	/* of the host's memory; 0 = none */
+		uint64_t ahead_bytes;	/* prepared before it is touched, at most */
+		uint64_t sample_blocks; /* per period; 0 = none */
+		uint64_t sample_period_s;
+		char *trace_path; /* --trace FILE, or NULL */
 	} memory;
+
+	struct {
+		char *dir;	     /* --swap DIR; NULL = no swap */
+		uint64_t size_bytes; /* 0 = as large as guest RAM */
+		bool encrypt, compress;
+	} swap;
 
 	struct {
 		char *kernel_path; /* --kernel FILE; NULL = the embedded guest */
@@ -61,12 +72,18 @@ static inline uint64_t vm_config_frame_bytes(const struct vm_config *config)
 	return config->memory.pages == VM_PAGES_2M ? HUGE_FRAME_BYTES : GUEST_PAGE_BYTES;
 }
 
+/* The UUID as bytes, in the order in which it is written. */
+void vm_config_uuid(const struct vm_config *config, uint8_t ret_uuid[VM_UUID_BYTES]);
+
 /* Defaults from options.def, with a random UUID and a name made from it. */
 void vm_config_init(struct vm_config *config);
 void vm_config_fini(struct vm_config *config);
 
 /* Values against each other and against what neap can do at all; one sentence. */
 int vm_config_check(const struct vm_config *config, struct err *err);
+
+/* May memory.limit be that, at start or later? 0 means no limit. */
+bool vm_config_limit_fits(uint64_t limit_bytes, struct err *err);
 
 #define VM_CONFIG_FILE_BYTES MIB_BYTES
 enum { VM_CONFIG_NESTING = 64 };

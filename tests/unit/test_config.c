@@ -383,6 +383,58 @@ static void values_that_contradict_each_other_are_refused(void **state)
 	assert_refused_at("{ \"boot\": { \"initrd\": \"/x\" } }", "boot.initrd: ");
 }
 
+static void swap_and_its_limit_must_make_sense_together(void **state)
+{
+	CLEANUP(vm_config_fini)
+	struct vm_config config;
+	struct err err = { 0 };
+	static const char good[] = "{ \"swap\": { \"dir\": \"/var/tmp\", \"size\": \"1G\" },"
+				   "  \"memory\": { \"limit\": \"64M\" } }";
+
+	(void)state;
+	assert_refused("{ \"memory\": { \"limit\": \"64M\" } }",
+		       "memory.limit: there is no swap; name a directory for it with swap.dir "
+		       "(--swap DIR)");
+	assert_refused("{ \"swap\": { \"size\": \"64M\" } }",
+		       "swap.size: there is no swap; name a directory for it with swap.dir (--swap "
+		       "DIR)");
+	assert_refused("{ \"swap\": { \"dir\": \"/x\", \"size\": \"1M\" } }",
+		       "swap.size: 1M has no room for one block of 2 MiB; use 0 for as much as the "
+		       "guest has");
+	assert_refused(
+		"{ \"swap\": { \"dir\": \"/x\" }, \"memory\": { \"limit\": 4096 } }",
+		"memory.limit: no guest gets on with 4K; use 16M or more, or 0 for no limit");
+	assert_refused(
+		"{ \"swap\": { \"dir\": \"/x\" }, \"memory\": { \"reserve\": true } }",
+		"swap.dir: memory.reserve keeps all memory with the VM, so nothing would ever "
+		"be swapped; use one of the two");
+	assert_refused_at("{ \"memory\": { \"sample_period\": 0 } }",
+			  "vm.json:1: memory.sample_period: must be from 1 to 86400");
+	vm_config_init(&config);
+	assert_int_equal(vm_config_load_text(&config, "vm.json", "/", good, strlen(good), &err), 0);
+	assert_int_equal(vm_config_check(&config, &err), 0);
+	assert_string_equal(config.swap.dir, "/var/tmp");
+	assert_int_equal(config.swap.size_bytes, GIB_BYTES);
+	assert_int_equal(config.memory.limit_bytes, 64 * MIB_BYTES);
+	assert_true(config.swap.encrypt && config.swap.compress);
+}
+
+static void a_uuid_is_given_as_its_bytes(void **state)
+{
+	static const uint8_t wanted[VM_UUID_BYTES] = { 0x12, 0x3e, 0x45, 0x67, 0xe8, 0x9b,
+						       0x42, 0xd3, 0xa4, 0x56, 0x42, 0x66,
+						       0x14, 0x17, 0x40, 0x00 };
+	CLEANUP(vm_config_fini)
+	struct vm_config config;
+	uint8_t uuid[VM_UUID_BYTES];
+
+	(void)state;
+	vm_config_init(&config);
+	(void)snprintf(config.uuid, sizeof(config.uuid), "123e4567-e89b-42d3-a456-426614174000");
+	vm_config_uuid(&config, uuid);
+	assert_memory_equal(uuid, wanted, sizeof(wanted));
+}
+
 static void a_file_others_may_write_is_refused_CF03(void **state)
 {
 	CLEANUP(vm_config_fini)
@@ -672,6 +724,8 @@ int main(void)
 		cmocka_unit_test(wrong_types_are_refused_with_their_line),
 		cmocka_unit_test(names_uuids_paths_and_texts_are_checked),
 		cmocka_unit_test(values_that_contradict_each_other_are_refused),
+		cmocka_unit_test(swap_and_its_limit_must_make_sense_together),
+		cmocka_unit_test(a_uuid_is_given_as_its_bytes),
 		cmocka_unit_test(a_file_others_may_write_is_refused_CF03),
 		cmocka_unit_test(somebody_elses_file_is_refused_CF03),
 		cmocka_unit_test(path_loops_and_other_things_than_files_are_refused_CF03),
