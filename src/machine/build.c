@@ -73,63 +73,6 @@ static void down_kvm(struct machine *machine)
 	kvm_close(&machine->kvm);
 }
 
-/* Reserving can take minutes: answer the socket meanwhile, and stop when somebody ends the VM. */
-static bool on_reserve_progress(void *ctx, uint64_t done_bytes, uint64_t total_bytes)
-{
-	struct machine *machine = ctx;
-
-	(void)snprintf(machine->life.reason, sizeof(machine->life.reason),
-		       "reserving memory: %llu of %llu MiB",
-		       (unsigned long long)bytes_to_mib(done_bytes),
-		       (unsigned long long)bytes_to_mib(total_bytes));
-	(void)uv_run(&machine->control.uv, UV_RUN_NOWAIT);
-	return machine->life.state != API_STATE_STOPPED;
-}
-
-/* On the pager's thread, which counts as one that waits. */
-static void on_starved(void *ctx, gpa_t gpa, bool starving)
-{
-	if (starving)
-		(void)famine_wait(ctx, gpa.addr);
-	else
-		famine_over(ctx);
-}
-
-/* On a thread of the memory's that has nothing else to do. */
-static void on_memory_failed(void *ctx, const char *why)
-{
-	lifecycle_fail(ctx, why);
-}
-
-static int up_ram(struct machine *machine, struct err *err)
-{
-	const struct vm_config *config = machine->config;
-	struct ram_config ram = {
-		.ram_bytes = config->memory.maximum_bytes,
-		.frame_bytes = vm_config_frame_bytes(config),
-		.hugetlbfs_dir = config->memory.hugetlbfs_dir,
-		.reserve = config->memory.reserve,
-		.progress = on_reserve_progress,
-		.progress_ctx = machine,
-		.events = { .starved = on_starved, .failed = on_memory_failed, .ctx = machine },
-	};
-	int ret = ram_open(&ram, &machine->ram, err);
-
-	for (unsigned i = 0; ret == 0 && i < ram_layout(machine->ram)->region_count; i++) {
-		const struct ram_region *region = &ram_layout(machine->ram)->regions[i];
-
-		ret = vm_add_memory(machine->vm, region->start, ram_guest_view(machine->ram, i),
-				    region->len_bytes, err);
-	}
-	return ret;
-}
-
-static void down_ram(struct machine *machine)
-{
-	ram_close(machine->ram);
-	machine->ram = NULL;
-}
-
 static size_t on_typed(void *ctx, const void *bytes, size_t len)
 {
 	struct machine *machine = ctx;
@@ -207,7 +150,7 @@ static const struct {
 	{ events_init, events_fini, EXIT_CODE_FAILED, false },
 	{ up_server, down_server, EXIT_CODE_FAILED, false },
 	{ up_kvm, down_kvm, EXIT_CODE_HOST, false },
-	{ up_ram, down_ram, EXIT_CODE_HOST, true },
+	{ memory_create, memory_destroy, EXIT_CODE_HOST, true },
 	{ up_terminal, down_terminal, EXIT_CODE_FAILED, false },
 	{ legacy_devices_create, legacy_devices_destroy, EXIT_CODE_FAILED, true },
 	{ virtio_slots_create, virtio_slots_destroy, EXIT_CODE_FAILED, true },
@@ -226,11 +169,15 @@ void machine_unbuild(struct machine *machine)
 		if (parts[machine->part_count].down)
 			parts[machine->part_count].down(machine);
 	}
+	unreadable_fini(machine);
+	(void)pthread_mutex_destroy(&machine->dead_pages.lock);
 }
 
 int machine_build(struct machine *machine, enum exit_code *ret_code, struct err *err)
 {
 	famine_init(machine);
+	unreadable_init(machine);
+	(void)pthread_mutex_init(&machine->dead_pages.lock, NULL);
 	machine->serial_irq_fd = machine->ged.irq_fd = -1;
 	while (machine->part_count < ARRAY_LEN(parts)) {
 		int ret = parts[machine->part_count].up(machine, err);

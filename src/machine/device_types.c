@@ -2,6 +2,8 @@
 /* device_types.c - see device_types.h. A new device is its own file and one line in this table. */
 #include "machine/device_types.h"
 
+#include "machine/devices.h"
+
 static bool wants_balloon(const struct vm_config *config)
 {
 	return config->balloon.enabled;
@@ -21,6 +23,7 @@ static int create_balloon(struct machine *machine, struct virtio_device **ret_vd
 		.ram = machine->ram,
 		.features = balloon_features(machine->config),
 		.changed = events_balloon_changed,
+		.busy = virtio_slots_balloon_busy,
 		.ctx = machine,
 	};
 	int ret = balloon_create(&config, &machine->balloon, err);
@@ -28,12 +31,14 @@ static int create_balloon(struct machine *machine, struct virtio_device **ret_vd
 	if (ret < 0)
 		return ret;
 	(void)balloon_set_target(machine->balloon, machine->config->balloon.target_bytes);
+	memory_set_balloon(machine, machine->balloon);
 	*ret_vdev = balloon_device(machine->balloon);
 	return 0;
 }
 
 static void destroy_balloon(struct machine *machine)
 {
+	memory_set_balloon(machine, NULL);
 	balloon_destroy(machine->balloon);
 	machine->balloon = NULL;
 }

@@ -14,8 +14,9 @@
  *
  * Invariants
  *  S1  Guest RAM and devices are changed by us (reset, load) only while every vCPU is parked.
- *  S2  A reset that finds no host memory for the kernel waits and tries again; it loses nothing,
- *      since what the guest had is gone by its own wish.
+ *  S2  A reset that finds no host memory for the kernel, or blocks of RAM that are being written
+ *      to swap or read from it, waits and tries again; it loses nothing, since what the guest had
+ *      is gone by its own wish.
  *  S3  A guest runs on for a moment after it asked for a reset, and may ask again; it gets one.
  *  S4  The end never waits for a thread that waits for memory: a vCPU that cannot be parked
  *      soon is abandoned, and the process ends with it. When the memory engine failed,
@@ -74,9 +75,12 @@ void lifecycle_start(struct machine *machine)
 void lifecycle_pause(struct machine *machine)
 {
 	machine->life.resume_after_reset = false;
-	if (machine->life.state != API_STATE_RUNNING)
+	if (machine->life.state != API_STATE_RUNNING && !machine->unreadable.paused_vm)
 		return;
-	vcpus_pause(machine->vcpus);
+	if (machine->unreadable.paused_vm) /* its vCPUs are as parked as they can be */
+		machine->unreadable.paused_vm = false;
+	else
+		vcpus_pause(machine->vcpus);
 	lifecycle_set_state(machine, API_STATE_PAUSED, "paused on request");
 }
 
@@ -88,6 +92,7 @@ void lifecycle_resume(struct machine *machine)
 		machine->life.resume_after_reset = true;
 		return;
 	}
+	machine->unreadable.paused_vm = false;
 	vcpus_resume(machine->vcpus);
 	lifecycle_set_state(machine, API_STATE_RUNNING, "");
 }
@@ -113,17 +118,40 @@ void lifecycle_end(struct machine *machine, int exit_code, const char *reason)
 
 static void on_reset_retry(uv_timer_t *timer);
 
+/* All frames go back to the host, unless they were promised to stay. */
+static void empty_ram(void *arg)
+{
+	struct machine *machine = arg;
+
+	machine->life.emptying =
+		!ram_is_reserved(machine->ram) &&
+		ram_discard(machine->ram, 0, ram_frame_count(machine->ram)) == -EBUSY;
+}
+
+static void retry_reset(struct machine *machine, const char *reason) /* S2 */
+{
+	if (machine->life.state != API_STATE_PAUSED)
+		lifecycle_set_state(machine, API_STATE_PAUSED, reason);
+	(void)uv_timer_start(&machine->life.reset_retry, on_reset_retry, RESET_RETRY_MS, 0);
+}
+
 /* S1 holds: vCPUs are parked. */
 static void load_and_go(struct machine *machine)
 {
 	struct err err = { 0 };
-	int ret = machine_load_guest(machine, &err);
+	int ret;
 
-	if (ret == -ENOSPC || ret == -ENOMEM) { /* S2 */
-		if (machine->life.state != API_STATE_PAUSED)
-			lifecycle_set_state(machine, API_STATE_PAUSED,
-					    "the reset waits for a free host frame");
-		(void)uv_timer_start(&machine->life.reset_retry, on_reset_retry, RESET_RETRY_MS, 0);
+	(void)uv_timer_stop(&machine->life.reset_retry); /* a second reset may be first */
+	if (machine->life.emptying)
+		loop_call(&machine->io, empty_ram, machine);
+	if (machine->life.emptying) {
+		retry_reset(machine,
+			    "the reset waits for memory that is on its way to swap or back");
+		return;
+	}
+	ret = machine_load_guest(machine, &err);
+	if (ret == -ENOSPC || ret == -ENOMEM) {
+		retry_reset(machine, "the reset waits for a free host frame");
 		return;
 	}
 	if (ret < 0) {
@@ -140,13 +168,6 @@ static void load_and_go(struct machine *machine)
 static void on_reset_retry(uv_timer_t *timer)
 {
 	load_and_go(timer->data);
-}
-
-/* All frames go back to the host, unless they were promised to stay. */
-static void empty_ram(struct machine *machine)
-{
-	if (!ram_is_reserved(machine->ram))
-		(void)ram_discard(machine->ram, 0, ram_frame_count(machine->ram));
 }
 
 static void reset_io_side(void *arg)
@@ -167,16 +188,25 @@ static void forget_guest_request(struct lifecycle *life)
 	pthread_mutex_unlock(&life->lock);
 }
 
+/* Paused by ourselves, for want of memory, is as good as running. */
+static bool will_run_on(const struct machine *machine)
+{
+	if (uv_is_active((const uv_handle_t *)&machine->life.reset_retry))
+		return machine->life.resume_after_reset;
+	return machine->life.state == API_STATE_RUNNING || machine->unreadable.paused_vm;
+}
+
 void lifecycle_reset(struct machine *machine, const char *cause)
 {
 	if (machine->life.state == API_STATE_STOPPED)
 		return;
-	machine->life.resume_after_reset = machine->life.state == API_STATE_RUNNING;
+	machine->life.resume_after_reset = will_run_on(machine);
 	vcpus_pause(machine->vcpus);
 	/* Nothing of the old guest writes any more. */
 	(void)vcpus_forget_exits(machine->vcpus, NULL);
 	forget_guest_request(&machine->life);
 	famine_forget(machine);
+	unreadable_forget(machine);
 	loop_call(&machine->io, reset_io_side, machine);
 	machine->life.resets++;
 	events_publish(machine, "vm.reset", json_pack("{s:s}", "cause", cause));

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -58,6 +59,16 @@ static json_t *config_as_json(const struct vm_config *config)
 	return object ? object : json_object();
 }
 
+static void add_pager(const struct machine *machine, json_t *info)
+{
+	bool has_pager = machine->ram && ram_has_pager(machine->ram);
+	const char *why = machine->ram ? ram_why_no_pager(machine->ram) : NULL;
+
+	(void)json_object_set_new(info, "pager", json_boolean(has_pager));
+	if (!has_pager && why)
+		(void)json_object_set_new(info, "pager_reason", json_string(why));
+}
+
 static int vm_info(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
 {
 	struct machine *machine = ctx;
@@ -78,6 +89,8 @@ static int vm_info(void *ctx, const json_t *params, json_t **ret_result, struct 
 		(json_int_t)(machine->vcpus ? vcpus_exit_count(machine->vcpus) : 0), "resets",
 		(json_int_t)machine->life.resets, "devices", devices.list, "config",
 		config_as_json(config));
+	if (*ret_result)
+		add_pager(machine, *ret_result);
 	return *ret_result ? 0 : err_set(err, API_ERROR_INTERNAL, "out of memory");
 }
 
@@ -142,6 +155,27 @@ static int vm_memory_set(void *ctx, const json_t *params, json_t **ret_result, s
 			       "the balloon cannot hold %" PRIu64 " bytes", target.balloon_bytes);
 	balloon_read_counters(machine->balloon, &counters);
 	*ret_result = json_pack("{s:I}", "asked_bytes", (json_int_t)counters.asked_bytes);
+	return *ret_result ? 0 : API_ERROR_INTERNAL;
+}
+
+static int vm_memory_limit(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+{
+	struct machine *machine = ctx;
+	json_int_t limit_bytes = json_integer_value(json_object_get(params, "limit_bytes"));
+	struct ram_statistics statistics;
+	int ret;
+
+	if (!vm_config_limit_fits((uint64_t)limit_bytes, err))
+		return API_ERROR_INVALID_PARAMS;
+	ret = ram_set_limit(machine->ram, (uint64_t)limit_bytes);
+	if (ret == -EOPNOTSUPP)
+		return err_set(err, API_ERROR_UNSUPPORTED,
+			       "this VM has no swap to take what is above a limit; start it with "
+			       "--swap DIR");
+	if (ret < 0)
+		return err_set(err, API_ERROR_INTERNAL, "the limit: %s", strerror(-ret));
+	ram_read_statistics(machine->ram, &statistics);
+	*ret_result = json_pack("{s:I}", "limit_bytes", (json_int_t)statistics.limit_bytes);
 	return *ret_result ? 0 : API_ERROR_INTERNAL;
 }
 
@@ -224,6 +258,7 @@ void machine_api_init(struct machine *machine)
 			[API_VM_INFO] = vm_info,
 			[API_VM_MEMORY] = vm_memory,
 			[API_VM_MEMORY_SET] = vm_memory_set,
+			[API_VM_MEMORY_LIMIT] = vm_memory_limit,
 			[API_VM_PAUSE] = vm_pause,
 			[API_VM_RESUME] = vm_resume,
 			[API_VM_STOP] = vm_stop,

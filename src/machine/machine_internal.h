@@ -57,6 +57,8 @@ struct virtio_slot {
 	uint64_t breaks_told; /* io: device.broken events sent for this many breaks */
 };
 
+enum { REASON_BYTES = 2048 };
+
 /* Waiting for the host to have a free frame. See famine.c. */
 struct famine {
 	atomic_uint waiting;	/* threads that wait now */
@@ -67,6 +69,25 @@ struct famine {
 	_Atomic uint64_t address;   /* what the first of them touched */
 	struct loop_task changed;   /* -> control */
 	bool told;		    /* control: famine was announced, relief not yet */
+};
+
+/* Blocks that cannot be read back from swap. See unreadable.c. */
+struct unreadable {
+	pthread_mutex_t lock;	   /* the four below: any thread */
+	uint64_t lost;		   /* blocks now */
+	uint64_t lost_total;	   /* since the start */
+	uint64_t address;	   /* of the last that was lost or found */
+	char reason[REASON_BYTES]; /* that was given for it */
+	struct loop_task changed;  /* -> control */
+	uint64_t told_total;	   /* control: lost_total when the world was told last */
+	bool told;		   /* control: loss was announced, recovery not yet */
+	bool paused_vm;		   /* control: the VM is paused for this, and nobody asked for it */
+};
+
+/* Which pages are dead: asked by the swapper at any time, also while devices come and go. */
+struct dead_pages {
+	pthread_mutex_t lock;
+	const struct balloon *balloon; /* under lock; NULL: nobody knows */
 };
 
 /* What a guest or its vCPU asks of the control thread; one at a time, first wins. See lifecycle.c.
@@ -81,14 +102,13 @@ enum machine_request {
 	REQUEST_KILL,	/* Ctrl-A x, signals: overrides what is there */
 };
 
-enum { REASON_BYTES = 2048 };
-
 struct lifecycle {
 	enum api_state state;	   /* control */
 	char reason[REASON_BYTES]; /* control: why it is in that state */
 	uint64_t started_ns;
 	uint64_t resets;
 	bool resume_after_reset; /* control: while a reset waits for memory */
+	bool emptying;		 /* control: guest RAM is not yet empty after a reset */
 	uv_timer_t reset_retry;
 	uv_signal_t signals[3];
 	int exit_code;
@@ -141,6 +161,7 @@ struct machine {
 	struct rng *rng;	 /* io; NULL without one */
 	uv_timer_t stats_timer;	 /* io */
 	uv_timer_t stall_timer;	 /* io */
+	uv_timer_t busy_timer;	 /* io: frames of the balloon that were in use are tried again */
 	unsigned stalled_count;	 /* io: doorbells that wait for host memory */
 
 	struct terminal *terminal;
@@ -149,6 +170,8 @@ struct machine {
 	char socket_path[RPC_PATH_BYTES];
 
 	struct famine famine;
+	struct unreadable unreadable;
+	struct dead_pages dead_pages;
 	struct lifecycle life;
 	struct events events;
 };
@@ -169,6 +192,17 @@ int famine_wait(struct machine *machine, uint64_t guest_address); /* returns -EA
 void famine_over(struct machine *machine);
 void famine_forget(struct machine *machine);
 uint64_t famine_waited_ns(const struct machine *machine);
+
+/* unreadable.c; control unless said otherwise */
+void unreadable_init(struct machine *machine);
+void unreadable_fini(struct machine *machine);
+void unreadable_note(void *machine, gpa_t gpa, const char *why, bool lost); /* any thread */
+void unreadable_forget(struct machine *machine);
+
+/* memory_glue.c: RAM as the configuration wants it, and what it asks of the other rooms. */
+int memory_create(struct machine *machine, struct err *err);
+void memory_destroy(struct machine *machine);
+void memory_set_balloon(struct machine *machine, const struct balloon *balloon);
 
 /* lifecycle.c; control unless said otherwise */
 int lifecycle_init(struct machine *machine, struct err *err);

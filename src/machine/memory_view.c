@@ -50,13 +50,30 @@ static struct balloon_counters counters_of(const struct machine *machine)
 	return counters;
 }
 
+static bool holds_nothing(void *ctx, uint64_t block)
+{
+	const struct machine *machine = ctx;
+	enum frame_state state = ram_block_state(machine->ram, block);
+
+	return state == FRAME_SWAPPED || state == FRAME_ABSENT;
+}
+
+/* Whole frames that the balloon gave back, and what it holds in blocks that went to swap. */
+static uint64_t returned_bytes(struct machine *machine, const struct balloon_counters *counters)
+{
+	if (counters->taken_bytes <= counters->returned_bytes || !machine->ram)
+		return counters->returned_bytes;
+	return counters->returned_bytes +
+	       balloon_gone_bytes(machine->balloon, holds_nothing, machine);
+}
+
 json_t *memory_view_balloon(struct machine *machine)
 {
 	struct balloon_counters counters = counters_of(machine);
 
 	return json_pack("{s:o, s:o, s:o}", "asked_bytes", integer(counters.asked_bytes),
 			 "taken_bytes", integer(counters.taken_bytes), "returned_bytes",
-			 integer(counters.returned_bytes));
+			 integer(returned_bytes(machine, &counters)));
 }
 
 static json_t *view_driver(const struct balloon_counters *counters)
@@ -106,6 +123,66 @@ static void set_if(json_t *object, const char *key, json_t *value)
 		(void)json_object_set_new(object, key, value);
 }
 
+static json_t *view_frames(const struct ram_statistics *statistics)
+{
+	json_t *view = json_object();
+
+	for (unsigned state = 0; state < FRAME_STATE_COUNT; state++)
+		set_if(view, frame_state_names[state], integer(statistics->state_bytes[state]));
+	return view;
+}
+
+static json_t *view_swap(const struct ram_statistics *statistics)
+{
+	const struct {
+		const char *name;
+		uint64_t value;
+	} rows[] = {
+		{ "size_bytes", statistics->swap_size_bytes },
+		{ "used_bytes", statistics->swap_used_bytes },
+		{ "out_bytes", statistics->swap_out_bytes },
+		{ "in_bytes", statistics->swap_in_bytes },
+		{ "zero_bytes", statistics->swap_out_zero_bytes },
+		{ "aborts", statistics->swap_aborts },
+		{ "refaults", statistics->refaults },
+		{ "write_errors", statistics->swap_write_errors },
+		{ "read_errors", statistics->swap_read_errors },
+	};
+	json_t *view = json_object();
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		set_if(view, rows[i].name, integer(rows[i].value));
+	set_if(view, "closed", json_boolean(statistics->swap_closed));
+	return view;
+}
+
+static json_t *view_sampler(const struct ram_statistics *statistics)
+{
+	return json_pack("{s:i, s:o, s:o}", "active_percent", (int)statistics->active_percent,
+			 "sampled_blocks", integer(statistics->sampled_blocks), "periods",
+			 integer(statistics->sample_periods));
+}
+
+/* What the memory engine knows. */
+static void view_engine(const struct machine *machine, json_t *view)
+{
+	struct ram_statistics statistics = { 0 };
+
+	if (machine->ram)
+		ram_read_statistics(machine->ram, &statistics);
+	set_if(view, "limit_bytes", integer(statistics.limit_bytes));
+	set_if(view, "frames", view_frames(&statistics));
+	set_if(view, "fresh_bytes", integer(statistics.fresh_bytes));
+	set_if(view, "faults", integer(statistics.faults));
+	set_if(view, "stall_us", integer(statistics.stall_ns / NS_PER_US));
+	set_if(view, "starved_us", integer(statistics.starved_ns / NS_PER_US));
+	set_if(view, "ahead_hits", integer(statistics.ahead_hits));
+	if (machine->config->swap.dir)
+		set_if(view, "swap", view_swap(&statistics));
+	if (statistics.sample_periods > 0)
+		set_if(view, "sampler", view_sampler(&statistics));
+}
+
 json_t *memory_view(struct machine *machine)
 {
 	struct balloon_counters counters = counters_of(machine);
@@ -118,6 +195,7 @@ json_t *memory_view(struct machine *machine)
 	set_if(view, "waiting", json_boolean(atomic_load(&machine->famine.waiting) > 0));
 	set_if(view, "waits", integer(atomic_load(&machine->famine.waits)));
 	set_if(view, "waited_ns", integer(famine_waited_ns(machine)));
+	view_engine(machine, view);
 	set_if(view, "balloon", view_driver(&counters));
 	set_if(view, "statistics", memory_view_statistics(machine));
 	set_if(view, "pool", view_pool(machine));

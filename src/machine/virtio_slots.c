@@ -16,7 +16,7 @@
 #include "machine/device_types.h"
 #include "machine/devices.h"
 
-enum { STALL_RETRY_MS = 5 };
+enum { STALL_RETRY_MS = 5, BUSY_RETRY_MS = 20 };
 
 static void on_stall_timer(uv_timer_t *timer);
 
@@ -160,12 +160,30 @@ static void on_stats_timer(uv_timer_t *timer)
 	balloon_poll_stats(machine->balloon, clock_now_ns());
 }
 
+static void on_busy_timer(uv_timer_t *timer)
+{
+	struct machine *machine = timer->data;
+
+	if (balloon_retry(machine->balloon))
+		virtio_slots_balloon_busy(machine);
+}
+
+void virtio_slots_balloon_busy(void *ctx)
+{
+	struct machine *machine = ctx;
+
+	if (!uv_is_active((uv_handle_t *)&machine->busy_timer))
+		(void)uv_timer_start(&machine->busy_timer, on_busy_timer, BUSY_RETRY_MS, 0);
+}
+
 static void start_timers(struct machine *machine)
 {
 	uint64_t period_ms = machine->config->balloon.stats_period_s * (NS_PER_S / NS_PER_MS);
 
 	(void)uv_timer_init(&machine->io.uv, &machine->stall_timer);
 	(void)uv_timer_init(&machine->io.uv, &machine->stats_timer);
+	(void)uv_timer_init(&machine->io.uv, &machine->busy_timer);
+	machine->busy_timer.data = machine;
 	machine->stall_timer.data = machine;
 	machine->stats_timer.data = machine;
 	if (machine->balloon && period_ms > 0)
@@ -191,6 +209,7 @@ void virtio_slots_destroy(struct machine *machine)
 	if (machine->stall_timer.data) {
 		loop_close_handle((uv_handle_t *)&machine->stall_timer);
 		loop_close_handle((uv_handle_t *)&machine->stats_timer);
+		loop_close_handle((uv_handle_t *)&machine->busy_timer);
 	}
 	for (unsigned s = 0; s < machine->slot_count; s++)
 		for (unsigned i = 0; i < machine->slots[s].doorbell_count; i++)
@@ -214,4 +233,5 @@ void virtio_slots_reset(struct machine *machine)
 	}
 	machine->stalled_count = 0;
 	(void)uv_timer_stop(&machine->stall_timer);
+	(void)uv_timer_stop(&machine->busy_timer);
 }

@@ -121,6 +121,11 @@ void ram_read_statistics(const struct ram *ram, struct ram_statistics *ret_stati
 		keeper_read_statistics(ram->keeper, ret_statistics);
 }
 
+enum frame_state ram_block_state(const struct ram *ram, uint64_t block)
+{
+	return frame_state_of(frames_peek(&ram->frames, block));
+}
+
 int ram_set_limit(struct ram *ram, uint64_t limit_bytes)
 {
 	if (!ram->swapper)

@@ -122,6 +122,9 @@ const char *ram_why_no_pager(const struct ram *ram);
 /* Any thread. */
 void ram_read_statistics(const struct ram *ram, struct ram_statistics *ret_statistics);
 
+/* The state of a block of 2 MiB of the file now; later it may be another. Any thread. */
+enum frame_state ram_block_state(const struct ram *ram, uint64_t block);
+
 /* Change limit_bytes while the guest runs: what is above it goes to swap, coldest first. 0: no
  * limit. Returns at once; -EOPNOTSUPP: there is no swap. Any thread. */
 int ram_set_limit(struct ram *ram, uint64_t limit_bytes);

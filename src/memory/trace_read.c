@@ -51,13 +51,7 @@ const char *trace_actor_name(unsigned actor)
 
 const char *trace_move_reason(enum frame_state from, enum frame_state to)
 {
-	static const char *const reasons[FRAME_STATE_COUNT][FRAME_STATE_COUNT] = {
-#define MOVE(from_, to_, why) [FRAME_##from_][FRAME_##to_] = (why),
-#include "memory/frame_moves.def"
-#undef MOVE
-	};
-
-	return reasons[from][to];
+	return frames_move_reason(from, to);
 }
 
 /* Is what the header says something that this program would have written? */

@@ -15,7 +15,7 @@
 #include "base/err.h"
 #include "memory/frame_state.h"
 
-#define TRACE_READ_MAX_RECORDS (UINT64_C(1) << 24)
+#define TRACE_READ_MAX_RECORDS (UINT64_C(1) << 22)
 
 struct trace_info {
 	uint64_t ram_bytes, block_bytes, block_count;
