@@ -42,13 +42,22 @@ static const struct cli_command commands[] = {
 	{ NULL, "info", "NAME", "Show one VM: state, memory, statistics, devices",
 	  "Memory is five numbers: what the guest is asked to hand over, what it has handed over "
 	  "(taken), what the host really got back of that (returned), what the VM holds of the host "
-	  "now (resident), and all its RAM (maximum).",
+	  "now (resident), and all its RAM (maximum). Below them: in which states its blocks are, what "
+	  "went to swap and came back, how long vCPUs waited for memory, and how much of it the guest "
+	  "really uses.",
 	  1, 1, false, { FLAG_JSON }, cli_info },
 	{ NULL, "events", "NAME [KIND...]", "Follow what happens to a VM",
 	  "Prints one line per event until the VM ends. KIND limits it to kinds such as vm.state or "
 	  "memory.balloon.",
 	  1, CLI_ARGS_MAX, false, { { "json", NULL, "print one JSON object per line" } },
 	  cli_events },
+	{ NULL, "trace", "FILE", "Read what neap run --trace FILE wrote",
+	  "Counts the moves of guest memory between its states: how often, by which part of neap, and "
+	  "how long blocks had stayed in the state they left (STAYED: half of them at most P50, 99 of "
+	  "100 at most P99). FILE is a ring of the newest million moves "
+	  "and may be read while the VM runs, or after its process was killed.",
+	  1, 1, false, { { "list", NULL, "print the moves themselves, one a line, oldest first" },
+	  FLAG_JSON }, cli_trace },
 	{ NULL, "console", "NAME", "Be the terminal of a running VM",
 	  "Ctrl-A x leaves the console; the VM goes on. Ctrl-A h shows the other keys. In a pipe, "
 	  "standard input goes to the guest; when it ends, neap leaves once the guest has been silent "
@@ -57,12 +66,15 @@ static const struct cli_command commands[] = {
 	  { { "follow", NULL, "stay until the VM ends, also when standard input has ended" } },
 	  cli_console },
 
-	{ "Changing", "set", "NAME memory=SIZE | balloon=SIZE", "Give a VM more or less memory",
+	{ "Changing", "set", "NAME memory=SIZE | balloon=SIZE | memory.limit=SIZE",
+	  "Give a VM more or less memory",
 	  "memory=SIZE is what the guest keeps, balloon=SIZE what it hands over: two ways to say the "
-	  "same. Sizes are like 512M or 2G. The guest is asked, not forced; --wait shows how far it "
-	  "has come until it has done it.",
+	  "same. The guest is asked, not forced.\n"
+	  "memory.limit=SIZE is the most that the VM may hold of the host's memory, whatever the guest "
+	  "does: what is above goes to swap. 0 is no limit. It needs a VM with --swap.\n"
+	  "Sizes are like 512M or 2G. --wait shows how far it has come until it is done.",
 	  2, 2, false,
-	  { FLAG_WAIT("wait until the guest has done it, and show the progress"),
+	  { FLAG_WAIT("wait until it is done, and show the progress"),
 	    FLAG_TIMEOUT("how long --wait waits (30)"), FLAG_JSON },
 	  cli_set },
 	{ NULL, "pause", "NAME", "Stop a VM's vCPUs; its memory stays",

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/info.h"
 #include "cli/output.h"
 #include "cli/vms.h"
 
@@ -55,8 +56,32 @@ static void print_pool(const json_t *pool)
 			     units_format_size(out_u64(pool, "total_bytes"), total_text));
 }
 
+static void print_waits(const json_t *memory)
+{
+	uint64_t starved_us = out_u64(memory, "starved_us");
+	char text[UNITS_TEXT_BYTES];
+
+	if (json_is_true(json_object_get(memory, "waiting")))
+		(void)printf("  %sa vCPU waits for a free host page%s\n",
+			     out_colour_on(stdout, OUT_RED), out_colour_off(stdout, OUT_RED));
+	if (out_u64(memory, "waits") > 0)
+		(void)printf("  waited %" PRIu64 " times for the host, %s in all\n",
+			     out_u64(memory, "waits"),
+			     out_duration(out_u64(memory, "waited_ns"), text));
+	if (out_u64(memory, "faults") == 0)
+		return;
+	(void)printf("  stalled: %s in %" PRIu64 " touches that neap answered",
+		     out_short_time(out_u64(memory, "stall_us") * NS_PER_US, text),
+		     out_u64(memory, "faults"));
+	if (starved_us > 0)
+		(void)printf(", %s of it for want of host pages",
+			     out_short_time(starved_us * NS_PER_US, text));
+	(void)putchar('\n');
+}
+
 static void print_memory(const json_t *info, const json_t *memory)
 {
+	uint64_t limit_bytes = out_u64(memory, "limit_bytes");
 	char text[UNITS_TEXT_BYTES];
 	struct out_table table;
 
@@ -67,6 +92,9 @@ static void print_memory(const json_t *info, const json_t *memory)
 	memory_row(&table, "maximum", out_u64(memory, "maximum_bytes"), "the guest's RAM");
 	memory_row(&table, "resident", out_u64(memory, "resident_bytes"),
 		   "what it holds of the host now");
+	if (limit_bytes > 0)
+		memory_row(&table, "limit", limit_bytes,
+			   "the most it may hold; the rest is swapped");
 	memory_row(&table, "asked", out_u64(memory, "asked_bytes"),
 		   "what the guest is asked to hand over");
 	memory_row(&table, "taken", out_u64(memory, "taken_bytes"), "what it has handed over");
@@ -75,14 +103,11 @@ static void print_memory(const json_t *info, const json_t *memory)
 	memory_row(&table, "reported", out_u64(memory, "reported_total_bytes"),
 		   "reported free by the guest and dropped, since the start");
 	out_table_print(&table, stdout, "  ");
-	if (json_is_true(json_object_get(memory, "waiting")))
-		(void)printf("  %sa vCPU waits for a free host page%s\n",
-			     out_colour_on(stdout, OUT_RED), out_colour_off(stdout, OUT_RED));
-	if (out_u64(memory, "waits") > 0)
-		(void)printf("  waited %" PRIu64 " times for the host, %s in all\n",
-			     out_u64(memory, "waits"),
-			     out_duration(out_u64(memory, "waited_ns"), text));
+	print_waits(memory);
 	print_pool(json_object_get(memory, "pool"));
+	if (json_is_false(json_object_get(info, "pager")) && *out_text(info, "pager_reason"))
+		(void)printf("  %sno pager: %s%s\n", out_colour_on(stdout, OUT_YELLOW),
+			     out_text(info, "pager_reason"), out_colour_off(stdout, OUT_YELLOW));
 }
 
 static bool ends_with(const char *text, const char *tail)
@@ -171,6 +196,8 @@ int cli_info(struct cli_call *call)
 	} else if (ret == EXIT_CODE_OK) {
 		print_head(info);
 		print_memory(info, memory);
+		info_print_blocks(memory);
+		info_print_swap(memory);
 		print_statistics(json_object_get(memory, "statistics"));
 		print_devices(json_object_get(info, "devices"));
 	}

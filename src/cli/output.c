@@ -201,6 +201,30 @@ const char *out_duration(uint64_t duration_ns, char text[UNITS_TEXT_BYTES])
 	return text;
 }
 
+const char *out_short_time(uint64_t time_ns, char text[UNITS_TEXT_BYTES])
+{
+	static const struct {
+		uint64_t ns;
+		const char *name;
+	} units[] = { { NS_PER_S, "s" }, { NS_PER_MS, "ms" }, { NS_PER_US, "us" } };
+
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		uint64_t tenths = time_ns / (units[i].ns / 10);
+
+		if (time_ns < units[i].ns)
+			continue;
+		if (tenths < 100)
+			(void)snprintf(text, UNITS_TEXT_BYTES, "%" PRIu64 ".%" PRIu64 " %s",
+				       tenths / 10, tenths % 10, units[i].name);
+		else
+			(void)snprintf(text, UNITS_TEXT_BYTES, "%" PRIu64 " %s", tenths / 10,
+				       units[i].name);
+		return text;
+	}
+	(void)snprintf(text, UNITS_TEXT_BYTES, "%" PRIu64 " ns", time_ns);
+	return text;
+}
+
 int out_fail(int exit_code, const char *fmt, ...)
 {
 	va_list args;

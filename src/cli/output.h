@@ -64,6 +64,9 @@ bool out_json(json_t *json);
 /* "12 s", "3 min 20 s", "2 d 4 h". Returns @text. */
 const char *out_duration(uint64_t duration_ns, char text[UNITS_TEXT_BYTES]);
 
+/* "850 ns", "1.2 us", "35 ms", "4.0 s": two or three digits that matter. Returns @text. */
+const char *out_short_time(uint64_t time_ns, char text[UNITS_TEXT_BYTES]);
+
 /* "neap: sentence" on standard error; returns @exit_code, so that one can write return out_fail().
  */
 int out_fail(int exit_code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

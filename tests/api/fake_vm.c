@@ -34,7 +34,7 @@ struct fake {
 	const struct vm_config *config;
 	enum api_state state;
 	const char *reason;
-	uint64_t asked_bytes, taken_bytes;
+	uint64_t asked_bytes, taken_bytes, limit_bytes;
 	uint64_t start_ns, resets;
 	int console_fd;
 	int exit_code;
@@ -89,6 +89,34 @@ static int fake_info(void *ctx, const json_t *params, json_t **ret_result, struc
 	return 0;
 }
 
+/* What the memory engine would say of 512 MiB, of which half is above the limit if there is one. */
+static void add_engine(const struct fake *fake, json_t *memory)
+{
+	json_int_t swapped = fake->limit_bytes ? (json_int_t)(32 * MIB_BYTES) : 0;
+
+	(void)json_object_update_new(
+		memory,
+		json_pack("{s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:I, s:i, s:i, s:i, s:i}",
+			  "limit_bytes", (json_int_t)fake->limit_bytes, "frames", "absent",
+			  (json_int_t)(432 * MIB_BYTES) - swapped, "resident",
+			  (json_int_t)(64 * MIB_BYTES), "sampled", (json_int_t)(16 * MIB_BYTES),
+			  "writing", (json_int_t)0, "swapped", swapped, "reading", (json_int_t)0,
+			  "fresh_bytes", (json_int_t)(8 * MIB_BYTES), "faults", 1200, "stall_us",
+			  34500, "starved_us", 2500, "ahead_hits", 17));
+	if (!fake->config->swap.dir)
+		return;
+	(void)json_object_update_new(
+		memory,
+		json_pack(
+			"{s:{s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:b}, s:{s:i, s:i, s:i}}",
+			"swap", "size_bytes", (json_int_t)GIB_BYTES, "used_bytes",
+			(json_int_t)(12 * MIB_BYTES), "out_bytes", (json_int_t)(96 * MIB_BYTES),
+			"in_bytes", (json_int_t)(40 * MIB_BYTES), "zero_bytes",
+			(json_int_t)(10 * MIB_BYTES), "aborts", 3, "refaults", 19, "write_errors",
+			1, "read_errors", 0, "closed", 1, "sampler", "active_percent", 37,
+			"sampled_blocks", 100, "periods", 4));
+}
+
 static int fake_memory(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
 {
 	const struct fake *fake = ctx;
@@ -106,6 +134,21 @@ static int fake_memory(void *ctx, const json_t *params, json_t **ret_result, str
 		"free_bytes", (json_int_t)(32 * MIB_BYTES), "major_faults", (json_int_t)7, "age_ns",
 		(json_int_t)NS_PER_S, "pool", "frame_bytes", (json_int_t)HUGE_FRAME_BYTES,
 		"total_bytes", (json_int_t)GIB_BYTES, "free_bytes", (json_int_t)(GIB_BYTES / 2));
+	add_engine(fake, *ret_result);
+	return 0;
+}
+
+static int fake_limit(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+{
+	struct fake *fake = ctx;
+	json_int_t limit = json_integer_value(json_object_get(params, "limit_bytes"));
+
+	if (!fake->config->swap.dir) {
+		(void)err_set(err, -EOPNOTSUPP, "this VM has no swap");
+		return API_ERROR_UNSUPPORTED;
+	}
+	fake->limit_bytes = (uint64_t)limit;
+	*ret_result = json_pack("{s:I}", "limit_bytes", limit);
 	return 0;
 }
 
@@ -274,6 +317,7 @@ static const struct api_backend fake_backend = {
 		[API_VM_INFO] = fake_info,
 		[API_VM_MEMORY] = fake_memory,
 		[API_VM_MEMORY_SET] = fake_memory_set,
+		[API_VM_MEMORY_LIMIT] = fake_limit,
 		[API_VM_PAUSE] = fake_pause,
 		[API_VM_RESUME] = fake_resume,
 		[API_VM_STOP] = fake_stop,

@@ -13,6 +13,7 @@ import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -235,6 +236,31 @@ def info_shows_five_numbers_with_units_and_all_of_it_as_json():
         assert whole["info"]["config"]["name"] == "web"
 
 
+def info_shows_blocks_by_state_and_how_long_vcpus_waited():
+    with Host() as host:
+        host.start()
+        out = check(host.neap("info", "web"), OK).stdout
+        for line in (r"resident +64 MiB +in RAM and mapped", r"absent +432 MiB ",
+                     r"sampled +16 MiB +in RAM, unmapped: 8 MiB prepared ahead of need",
+                     r"stalled: 34 ms in 1200 touches that neap answered, 2\.5 ms of it for want"):
+            assert re.search(line, out), (line, out)
+        assert "Swap\n" not in out and "limit" not in out and "writing" not in out, out
+        bar = re.search("[\u2581\u2588\u2591-\u2593]{8,}", out).group(0)
+        assert (len(bar), bar.count("\u2588"), bar.count("\u2593")) == (48, 6, 1), bar
+
+
+def info_shows_swap_and_the_share_in_use():
+    with Host() as host:
+        host.start("web", "--swap", "/var/tmp,size=1G", "--memory", "512M,limit=256M")
+        check(host.neap("set", "web", "memory.limit=256M"), OK)
+        out = check(host.neap("info", "web"), OK).stdout
+        for line in (r"limit +256 MiB ", r"swapped +32 MiB +only in swap", r"used +12 MiB +of 1 GiB",
+                     r"out +96 MiB +of it zeros, which take no room: 10 MiB; the guest came first 3",
+                     r"in +40 MiB +touched there 19 times", r"in use: about 37 % \(of 100 blocks",
+                     r"errors: 1 writes, 0 reads; nothing more is written to it"):
+            assert re.search(line, out), (line, out)
+
+
 def an_unknown_name_suggests_the_nearest_and_lists_what_runs():
     with Host() as host:
         check(host.neap("info", "web"), NO_VM, err="none is running")
@@ -260,9 +286,23 @@ def set_asks_and_wait_shows_the_way_to_the_end():
         assert memory["asked_bytes"] == memory["taken_bytes"] == 0
 
 
+def set_moves_the_limit_of_a_vm_with_swap():
+    with Host() as host:
+        host.start("web", "--swap", "/var/tmp").start("mail")
+        check(host.neap("set", "web", "memory.limit=64M", "--wait"), OK,
+              out="^limit 64 MiB, resident 64 MiB, swapped 32 MiB\n$")
+        check(host.neap("set", "web", "memory.limit=32M", "--wait", "--timeout", "0"), FAILED,
+              err="web: still holds 64 MiB, and the limit is 32 MiB; it goes on trying")
+        check(host.neap("set", "web", "memory.limit=0"), OK, out="^limit none, resident 64 MiB")
+        memory = json.loads(host.neap("set", "web", "memory.limit=256M", "--json").stdout)
+        assert memory["limit_bytes"] == 256 * MIB
+        assert host.neap("set", "mail", "memory.limit=64M").returncode != OK
+
+
 def set_says_what_is_wrong_with_a_setting():
     with Host() as host:
         host.start()
+        check(host.neap("set", "web", "memory.limt=1G"), USAGE, err="did you mean memory.limit")
         check(host.neap("set", "web", "memry=1G"), USAGE, err="did you mean memory")
         check(host.neap("set", "web", "memory=lots"), USAGE, err="memory: .*not a size")
         check(host.neap("set", "web", "memory"), USAGE, err="memory=SIZE")
@@ -451,6 +491,85 @@ def doctor_says_what_this_host_can_do_and_what_to_do():
         assert (done.returncode == HOST) == any(row["verdict"] == "missing" for row in rows)
 
 
+STATES = ("absent", "resident", "sampled", "writing", "swapped", "reading")
+ACTORS = ("pager", "device", "swap", "sampler", "ahead")
+
+
+def write_trace(path, moves, ring=8, written=None, ram=64 * MIB):
+    """A trace file as src/memory/trace_format.h has it: @moves are (time_ns, block, from, to, actor)."""
+    written = len(moves) if written is None else written
+    header = struct.pack("<8sIIQQQQQII64xQ", b"neap\ntrc", 1, 16, ram, 2 * MIB, ring,
+                         1_700_000_000 * 10**9, 0, len(STATES), len(ACTORS), written)
+    slots = [bytes(16)] * ring
+    for number, (time_ns, block, before, after, actor) in enumerate(moves):
+        mark = (number // ring + 1) & 0xFFF
+        slots[number % ring] = struct.pack(
+            "<QQ", time_ns // 64 << 12 | mark,
+            block << 32 | STATES.index(after) << 28 | STATES.index(before) << 24 |
+            ACTORS.index(actor) << 20 | mark)
+    with open(path, "wb") as file:
+        file.write(header.ljust(4096, b"\0") + b"".join(slots))
+
+
+def trace_counts_moves_and_says_how_long_blocks_stayed():
+    with Host() as host:
+        path = host.dir + "/trace"
+        write_trace(path, [(64, 1, "absent", "resident", "pager"), (128, 2, "absent", "resident", "device"),
+                           (64 + 64000, 1, "resident", "writing", "swap"),
+                           (64 + 128000, 1, "writing", "swapped", "swap")])
+        out = check(host.neap("trace", path), OK, out=r"RAM of 64 MiB in 32 blocks").stdout
+        for line in (r"^4 moves within 128 us\.$", r"^ +2 +absent +resident +- +- +pager, device  touched",
+                     r"^ +1 +resident  writing +6[0-9] us +6[0-9] us +swap +unmapped and chosen"):
+            assert re.search(line, out, re.M), (line, out)
+        whole = json.loads(host.neap("trace", path, "--json").stdout)
+        assert (whole["written"], whole["read"], whole["lost"], whole["torn"]) == (4, 4, 0, 0), whole
+        assert whole["moves"][0]["by"] == {"pager": 1, "device": 1}, whole
+        assert whole["moves"][1]["stayed_ns"]["longest"] == 64000, whole
+        lines = check(host.neap("trace", path, "--list"), OK).stdout.splitlines()
+        assert len(lines) == 4 and re.search(r"block 1 +writing +-> swapped +swap +stored", lines[3]), lines
+        moves = [json.loads(line) for line in host.neap("trace", path, "--list", "--json").stdout.splitlines()]
+        assert moves[2] == {"number": 2, "time_ns": 64064, "block": 1, "from": "resident",
+                            "to": "writing", "by": "swap"}, moves
+
+
+def trace_says_what_the_ring_does_not_hold_any_more():
+    with Host() as host:
+        path = host.dir + "/trace"
+        moves = [(64 * i, i % 4, "absent", "resident", "pager") for i in range(21)]
+        write_trace(path, moves)
+        check(host.neap("trace", path), OK, out="13 older moves were overwritten: the file keeps the newest 8")
+        write_trace(path, moves[:3] + [(192, 1, "swapped", "resident", "swap")], written=6)
+        check(host.neap("trace", path), OK, out="2 were begun and not finished")
+        check(host.neap("trace", path), OK, out="not a move that neap makes")
+        write_trace(path, [(64, 40, "absent", "resident", "pager")])
+        check(host.neap("trace", path), OK, out="1 records are damaged and left out")
+        write_trace(path, [])
+        check(host.neap("trace", path), OK, out="^Guest RAM of 64 MiB.*\n0 moves")
+
+
+def trace_refuses_what_is_no_trace_in_one_sentence():
+    with Host() as host:
+        path = host.dir + "/trace"
+        check(host.neap("trace", path), FAILED, err="No such file")
+        check(host.neap("trace", host.dir), FAILED, err="not a regular file")
+        check(host.neap("trace", "/dev/zero"), FAILED, err="not a regular file")
+        os.mkfifo(path)
+        check(host.neap("trace", path), FAILED, err="not a regular file")
+        os.unlink(path)
+        for content, said in ((b"", "is no trace"), (b"neap\ntrc", "is no trace"),
+                              (os.urandom(1 << 16), "is no trace")):
+            with open(path, "wb") as file:
+                file.write(content)
+            check(host.neap("trace", path), FAILED, err=said)
+        write_trace(path, [], ring=3)
+        check(host.neap("trace", path), FAILED, err="makes no sense")
+        write_trace(path, [], ram=1 << 60)
+        check(host.neap("trace", path), FAILED, err="makes no sense")
+        write_trace(path, [], ring=64)
+        os.truncate(path, 5000)
+        check(host.neap("trace", path), FAILED, err="cut short")
+
+
 def a_directory_that_others_can_enter_is_refused_with_the_remedy():
     with Host() as host:
         host.start()
@@ -481,7 +600,7 @@ def many_clients_at_once_all_get_their_answer():
 def main():
     here = sys.modules[__name__]
     helpers = {"check", "main", "follow", "connections", "wait_for_socket", "read_until", "wait_reading",
-               "on_terminal"}
+               "on_terminal", "write_trace"}
     tests = [(name, test) for name, test in vars(here).items()
              if callable(test) and getattr(test, "__module__", "") == __name__ and
              isinstance(test, type(main)) and name not in helpers]
