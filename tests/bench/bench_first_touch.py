@@ -5,7 +5,8 @@
 KERNEL_PAGING is neap linked so that the kernel answers page faults (kernel_paging.c): the same
 guest, monitor and mappings, without userfaultfd. It and neap start alternately, a VM for each
 sample; the first pair is dropped. The guest writes one word every 4 KiB (`pages`) or every 2 MiB
-(`blocks`: little but the fault), upwards or in shuffled pieces, by its own TSC.
+(`blocks`: little but the fault), upwards or in shuffled pieces, by its own TSC; right after it
+started, or after a rest in which neap may prepare memory ahead (up to a quarter of the pool).
 
 Prints "name value unit": the mean per 2 MiB block, p50 and p99 of single pieces (blocks; shuffled
 pages: pages), medians over the rounds; `neap_per_kernel` is the median of the pairs' ratios.
@@ -19,12 +20,15 @@ from neapvm import Vm, need_huge_pages, need_kvm, neap_path  # noqa: E402
 
 ROUNDS = int(os.environ.get("NEAP_BENCH_ROUNDS", "7"))
 RAM_MIB = 128
-FRESH_MIB = 96
-CASES = {  # words of `fresh` after the size
-    "2M": {"blocks_upwards": "2M", "blocks_shuffled": "2M random 2M %d",
-           "pages_upwards": "4K", "pages_in_shuffled_blocks": "4K random 2M %d"},
-    "4K": {"pages_upwards": "4K", "pages_in_shuffled_blocks": "4K random 2M %d",
-           "pages_shuffled": "4K random 4K %d", "one_page_a_block": "2M"},
+POOL_MIB = 256  # a quarter of it is 64 MiB
+REST_MS = 300
+BOOTED_MIB = 16  # at most, that a guest has touched itself
+CASES = {
+    "2M": {"blocks_upwards": "fresh 64M 2M", "blocks_shuffled": "fresh 64M 2M random 2M %d",
+           "rested_blocks_upwards": "fresh 64M 2M", "rested_blocks_shuffled": "fresh 64M 2M random 2M %d",
+           "rested_pages_upwards": "fresh 64M 4K", "rested_blocks_beyond_the_stock": "fresh 112M 2M"},
+    "4K": {"pages_upwards": "fresh 64M 4K", "pages_in_shuffled_blocks": "fresh 64M 4K random 2M %d",
+           "pages_shuffled": "fresh 64M 4K random 4K %d", "one_page_a_block": "fresh 64M 2M"},
 }
 
 
@@ -34,22 +38,34 @@ def is_registered(pid):
         return any({"um", "ui"} & set(line.split()) for line in smaps if line.startswith("VmFlags:"))
 
 
-def sample(program, pages, words):
+def check_baseline(vm):
+    """Nothing but the kernel has put memory there, and only where the guest touched it."""
+    if is_registered(vm.process.pid):
+        raise AssertionError("guest memory is still registered with userfaultfd")
+    resident_bytes = vm.call("vm.memory")["resident_bytes"]
+    if resident_bytes > BOOTED_MIB << 20:
+        raise AssertionError("%d bytes are there before they are touched" % resident_bytes)
+
+
+def sample(program, pages, rested, command):
     with Vm(["--memory", "%dM" % RAM_MIB, "--pages", pages, "--cmdline", "report_delay=3600000"],
             program=program) as vm:
         vm.expect("ready")
-        if program != neap_path() and is_registered(vm.process.pid):
-            raise AssertionError("%s still registers guest memory with userfaultfd" % program)
-        answer = vm.ask("fresh %dM %s" % (FRESH_MIB, words))
+        if rested:
+            vm.ask("idle %d" % REST_MS)
+        if program != neap_path():
+            check_baseline(vm)
+        answer = vm.ask(command)
         return {"block": int(answer["ns"]) / int(answer["blocks"]) / 1000,
                 "p50": int(answer["p50_ns"]) / 1000, "p99": int(answer["p99_ns"]) / 1000}
 
 
-def bench(name, programs, pages, words):
+def bench(name, programs, pages, command):
     samples = {who: [] for who in programs}
     for seed in range(ROUNDS + 1):
         for who, program in programs.items():
-            samples[who].append(sample(program, pages, words % seed if "%" in words else words))
+            samples[who].append(sample(program, pages, name.startswith("rested"),
+                                       command % seed if "%" in command else command))
     for who, rows in samples.items():
         for figure in rows[0]:
             print("first_touch_%s_%s_%s_%s %.4g us" % (pages.lower(), name, who, figure,
@@ -63,9 +79,9 @@ def bench(name, programs, pages, words):
 def main(pages, kernel_paging):
     need_kvm()
     if pages == "2M":
-        need_huge_pages(RAM_MIB // 2)
-    for name, words in CASES[pages].items():
-        bench(name, {"kernel": kernel_paging, "neap": neap_path()}, pages, words)
+        need_huge_pages(POOL_MIB // 2)
+    for name, command in CASES[pages].items():
+        bench(name, {"kernel": kernel_paging, "neap": neap_path()}, pages, command)
 
 
 if __name__ == "__main__":
