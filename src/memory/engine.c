@@ -14,31 +14,44 @@
 #include "memory/keeper.h"
 #include "memory/pager.h"
 #include "memory/ram_internal.h"
+#include "memory/swapper.h"
 #include "memory/trace.h"
 #include "memory/watch.h"
 
 bool engine_make_room(struct ram *ram)
 {
-	return ram->keeper && keeper_give_back(ram->keeper) > 0;
+	if (ram->keeper && keeper_give_back(ram->keeper) > 0)
+		return true;
+	if (ram->swapper)
+		swapper_want_frames(ram->swapper);
+	return false;
 }
 
 bool engine_read_back(struct ram *ram, uint64_t block)
 {
-	(void)ram;
-	(void)block;
-	return false;
+	return ram->swapper && swapper_read(ram->swapper, block);
 }
 
 bool engine_is_starving(const struct ram *ram)
 {
-	(void)ram;
-	return false;
+	return ram->swapper && swapper_is_starving(ram->swapper);
+}
+
+void engine_touched(struct ram *ram, uint64_t block)
+{
+	if (ram->swapper)
+		swapper_touched(ram->swapper, block);
+}
+
+unsigned engine_coldest(struct ram *ram, uint64_t *ret_blocks, unsigned room)
+{
+	return ram->keeper ? keeper_coldest(ram->keeper, ret_blocks, room) : 0;
 }
 
 void engine_forget(struct ram *ram, uint64_t block)
 {
-	(void)ram;
-	(void)block;
+	if (ram->swapper)
+		swapper_drop(ram->swapper, block);
 }
 
 void engine_arrived(struct ram *ram)
@@ -71,6 +84,15 @@ static int start_watch(struct ram *ram, struct err *err)
 	return err_set(err, result, "guest RAM: watching over it: %m");
 }
 
+static int start_pager(struct ram *ram, struct err *err)
+{
+	int result = pager_start(ram, &ram->pager, err);
+
+	if (result == 0 && ram->swapper)
+		swapper_resume(ram->swapper);
+	return result;
+}
+
 int engine_start(struct ram *ram, const struct ram_config *config, struct err *err)
 {
 	int result = start_watch(ram, err);
@@ -83,16 +105,27 @@ int engine_start(struct ram *ram, const struct ram_config *config, struct err *e
 			return result;
 		ram->frames.trace = ram->trace;
 	}
+	if (ram->uffd < 0 && config->swap.dir)
+		return err_set(err, -EPERM,
+			       "swap: %s: memory that nobody watches cannot be swapped",
+			       ram->rights.missing);
 	if (ram->uffd < 0)
 		return 0;
 	result = keeper_start(ram, config, &ram->keeper, err);
-	return result ? result : pager_start(ram, &ram->pager, err);
+	if (result == 0 && config->swap.dir)
+		result = swapper_start(ram, config, &ram->swapper, err);
+	return result ? result : start_pager(ram, err);
 }
 
+/* The swapper pokes the pager and the pager asks the swapper: first neither does anything new. */
 void engine_stop(struct ram *ram)
 {
+	if (ram->swapper)
+		swapper_hush(ram->swapper);
 	pager_stop(ram->pager);
 	ram->pager = NULL;
+	swapper_stop(ram->swapper);
+	ram->swapper = NULL;
 	keeper_stop(ram->keeper); /* after the pager, which asks it */
 	ram->keeper = NULL;
 	sigbus_unguard(&ram->guard);
@@ -119,6 +152,8 @@ void ram_read_statistics(const struct ram *ram, struct ram_statistics *ret_stati
 		pager_read_statistics(ram->pager, ret_statistics);
 	if (ram->keeper)
 		keeper_read_statistics(ram->keeper, ret_statistics);
+	if (ram->swapper)
+		swapper_read_statistics(ram->swapper, ret_statistics);
 }
 
 enum frame_state ram_block_state(const struct ram *ram, uint64_t block)
@@ -132,6 +167,7 @@ int ram_set_limit(struct ram *ram, uint64_t limit_bytes)
 		return -EOPNOTSUPP;
 	if (ram->keeper)
 		keeper_set_limit(ram->keeper, limit_bytes);
+	swapper_set_limit(ram->swapper, limit_bytes);
 	return 0;
 }
 

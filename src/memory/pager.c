@@ -102,8 +102,10 @@ static bool settle(struct pager *pager, const struct sleeper *sleeper, const str
 	while (*ret_touch == TOUCH_NO_MEMORY && engine_make_room(ram));
 	if (*ret_touch == TOUCH_SWAPPED && !engine_read_back(ram, block))
 		block_read_fail(ram, block); /* no room to ask: SWAPPED again, and asked again */
-	if (*ret_touch == TOUCH_MAPPED)
+	if (*ret_touch == TOUCH_MAPPED) {
+		engine_touched(ram, block);
 		add(&pager->ahead_hits, was_fresh + map_ahead(ram, block));
+	}
 	return *ret_touch != TOUCH_FAILED;
 }
 

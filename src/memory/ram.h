@@ -76,6 +76,11 @@ struct ram_statistics {
 	uint64_t ahead_hits;			 /* first touches that found a prepared block */
 	uint64_t swap_out_bytes, swap_in_bytes;	 /* of guest RAM, moved */
 	uint64_t swap_out_zero_bytes;		 /* of it, all zeros: nothing was stored */
+	uint64_t swap_out_famine_bytes;		 /* of it, why: the host had no frame, */
+	uint64_t swap_out_limit_bytes;		 /* limit_bytes, */
+	uint64_t swap_out_balloon_bytes;	 /* or most of it was in the balloon already */
+	uint64_t swap_ahead_bytes;		 /* of swap_in_bytes: before they were touched */
+	uint64_t swap_back_bytes;		 /* of it, since nothing was short any more */
 	uint64_t swap_aborts;			 /* evictions that the guest came before */
 	uint64_t refaults;			 /* touches of swapped blocks */
 	uint64_t swap_size_bytes, swap_used_bytes; /* now */

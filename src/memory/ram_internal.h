@@ -82,6 +82,12 @@ bool engine_make_room(struct ram *ram);
 /* @block is READING: have it read. False: not now, nothing was begun. Any thread. */
 bool engine_read_back(struct ram *ram, uint64_t block);
 
+/* The pager's, after each touch that it answered. */
+void engine_touched(struct ram *ram, uint64_t block);
+
+/* Blocks that were sampled and not touched since, the coldest first; how many. Any thread. */
+unsigned engine_coldest(struct ram *ram, uint64_t *ret_blocks, unsigned room);
+
 /* Does a read wait for the host to have a frame? */
 bool engine_is_starving(const struct ram *ram);
 

@@ -12,13 +12,18 @@
 
 struct swapper; /* opaque */
 
+/* Nothing is done before swapper_resume(): the pager has to be there first. */
 int swapper_start(struct ram *ram, const struct ram_config *config, struct swapper **ret_swapper,
 		  struct err *err);
 void swapper_stop(struct swapper *swapper); /* nobody touches the guest view any more */
 
 /* The pager's: @block is READING, somebody sleeps for it. False: the queue is full, ask again. Never
- * blocks. When a block was read back or one was evicted, pager_poke() is called. */
+ * blocks. When a block was read back, could not be, or was evicted, engine_arrived() is called. */
 bool swapper_read(struct swapper *swapper, uint64_t block);
+
+/* The pager's, after a touch of a block that was in RAM already but not mapped (or was not there at
+ * all): sweeps are followed by it, and the limit is looked after. Never blocks. */
+void swapper_touched(struct swapper *swapper, uint64_t block);
 
 /* The host has no frame for a touch: give some back soon. Any thread, never blocks. */
 void swapper_want_frames(struct swapper *swapper);
@@ -29,7 +34,8 @@ bool swapper_is_starving(const struct swapper *swapper);
 void swapper_set_limit(struct swapper *swapper, uint64_t limit_bytes);
 void swapper_read_statistics(const struct swapper *swapper, struct ram_statistics *statistics);
 
-/* What was stored for a block that is discarded now is not needed. Any thread. */
+/* What was stored for a block that is discarded now is not needed. Any thread; the block's lock is
+ * held and it is still SWAPPED, or what the next eviction stores would be dropped. */
 void swapper_drop(struct swapper *swapper, uint64_t block);
 
 /* Both: no worker begins anything new between them. For a reset that discards everything. */
