@@ -36,6 +36,7 @@
 #include <sched.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "memory/trace.h"
 
@@ -44,7 +45,7 @@
 #define WORD_HOLD   (UINT64_C(1) << HOLD_SHIFT)
 #define WORD_HOLDS  (UINT64_C(0xfff) << HOLD_SHIFT)
 
-enum { HOLD_SHIFT = 8, SPINS_BEFORE_YIELD = 64 };
+enum { HOLD_SHIFT = 8, SPINS = 64, YIELDS = 4 };
 
 const char *const frame_state_names[FRAME_STATE_COUNT] = {
 #define STATE(id, name, help) [FRAME_##id] = name,
@@ -117,13 +118,17 @@ bool frames_try_lock(struct frames *frames, uint64_t block, uint64_t *ret_word)
 
 uint64_t frames_lock(struct frames *frames, uint64_t block)
 {
+	/* Zeroing a frame takes 150 us; whoever does may have lost its CPU, maybe to us. */
+	static const struct timespec nap = { .tv_nsec = 10 * (long)NS_PER_US };
 	uint64_t word;
 
-	for (unsigned spins = 0; !frames_try_lock(frames, block, &word); spins++) {
-		if (spins < SPINS_BEFORE_YIELD)
+	for (unsigned tries = 0; !frames_try_lock(frames, block, &word); tries++) {
+		if (tries < SPINS)
 			__builtin_ia32_pause();
-		else
+		else if (tries < SPINS + YIELDS)
 			(void)sched_yield();
+		else
+			(void)nanosleep(&nap, NULL);
 	}
 	return word;
 }
