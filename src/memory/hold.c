@@ -9,6 +9,7 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
 #include "memory/frames.h"
 #include "memory/ram_internal.h"
 
@@ -76,13 +77,16 @@ static void release_parts(struct ram *ram, uint64_t start, uint64_t end)
 
 int ram_hold(struct ram *ram, gpa_t gpa, uint64_t len_bytes, void **ret_pointer)
 {
+	uint64_t give_up_ns = clock_now_ns() + HOLD_WAIT_MS * NS_PER_MS;
 	uint64_t offset, at;
 	int result = 0;
 
 	if (!ram_layout_offset(&ram->layout, gpa, len_bytes, &offset))
 		return -EFAULT;
 	for (at = offset; at < offset + len_bytes; at = part_end(at, offset + len_bytes)) {
-		result = hold_part(ram, at, part_end(at, offset + len_bytes));
+		result = at > offset && clock_now_ns() > give_up_ns
+				 ? -ENOSPC
+				 : hold_part(ram, at, part_end(at, offset + len_bytes));
 		if (result)
 			break;
 	}

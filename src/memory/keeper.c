@@ -25,6 +25,7 @@
 #include "memory/prepare.h"
 #include "memory/ram_internal.h"
 #include "memory/sampler.h"
+#include "memory/watch.h"
 
 struct keeper {
 	struct ahead ahead;
@@ -33,6 +34,8 @@ struct keeper {
 	atomic_bool asleep, stop;
 	bool running;
 	pthread_t thread;
+	struct watch *watch;
+	struct watched watched;
 };
 
 static void wake(struct keeper *keeper)
@@ -69,6 +72,8 @@ static void *keeper_thread(void *arg)
 	struct sched_param priority = { 0 };
 	struct keeper *keeper = arg;
 
+	/* It holds blocks' locks: if it stopped there, who wants the block would wait for ever. */
+	(void)watch_enter(keeper->watch, &keeper->watched);
 	(void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &priority);
 	while (!atomic_load(&keeper->stop)) {
 		uint64_t wake_ns = step(keeper);
@@ -80,6 +85,7 @@ static void *keeper_thread(void *arg)
 		if (!atomic_load(&keeper->stop))
 			sleep_until(keeper, wake_ns);
 	}
+	watch_leave(keeper->watch, &keeper->watched);
 	return NULL;
 }
 
@@ -101,6 +107,8 @@ static int init(struct keeper *keeper, struct ram *ram, const struct ram_config 
 
 	/* Not a secret: a guest that guesses the sample only fools itself. */
 	(void)!getrandom(&seed, sizeof(seed), GRND_NONBLOCK);
+	keeper->watch = ram->watch;
+	keeper->watched = (struct watched){ .task = "prepares memory" };
 	keeper->wake_fd = event_create();
 	if (keeper->wake_fd < 0)
 		return keeper->wake_fd;

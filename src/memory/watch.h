@@ -45,6 +45,7 @@ struct watched {
  * watch_start() - start the thread
  * @events: failed() is called once at most, on the watching thread or that of watch_fail();
  *          starved() as watch_starved() says
+ * Return: 0 or a negative errno with @err set.
  */
 int watch_start(const struct ram_events *events, struct watch **ret_watch, struct err *err);
 void watch_stop(struct watch *watch); /* every watched thread has left, or is dead */
@@ -55,6 +56,8 @@ int watch_keep_uffd(struct watch *watch, int uffd);
 
 /**
  * watch_enter() - this thread is looked after from now on, until it calls watch_leave()
+ * @watch: NULL: nobody looks; for tests of a part alone
+ *
  * With task and must_answer set and the rest zero.
  * Return: 0; -ENOSPC: WATCH_MAX_THREADS; another negative errno: /proc cannot be read.
  * Source: proc(5) "/proc/[pid]/task", "/proc/[pid]/stat".
