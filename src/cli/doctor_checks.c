@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* doctor_checks.c - one function per line of `neap doctor`. They read, and change nothing.
  *
- * Sources: proc_pid_status(5) CapEff, capabilities(7), userfaultfd(2) "unprivileged_userfaultfd",
- * hugetlbpage.rst, getrlimit(2).
+ * Sources: hugetlbpage.rst, getrlimit(2); for userfaultfd memory/rights.c.
  */
 #include "cli/doctor.h"
 
@@ -14,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -21,12 +21,16 @@
 #include "base/units.h"
 #include "kvm/kvm.h"
 #include "memory/hostmem.h"
+#include "memory/rights.h"
+#include "memory/swap_store.h"
 #include "rpc/rpc.h"
 
-enum { CAP_SYS_PTRACE_BIT = 19, NOFILE_ENOUGH = 1024, SMALL_TEXT_BYTES = 256 };
+enum { NOFILE_ENOUGH = 1024, SMALL_TEXT_BYTES = 256 };
 
 #define RING0_NATIVE_PER_S UINT64_C(50000000)
 #define MILLION		   UINT64_C(1000000) /* units: instructions */
+/* Where people have a disk, and may write. */
+#define SWAP_DIR "/var/tmp"
 /* What `neap run` takes when nothing is said: 512 MiB. */
 #define USUAL_GUEST_BYTES (UINT64_C(512) * MIB_BYTES)
 
@@ -43,16 +47,6 @@ static void say(struct doctor_finding *finding, enum doctor_verdict verdict, con
 	(void)vsnprintf(finding->found, sizeof(finding->found), fmt, args);
 	va_end(args);
 	(void)snprintf(finding->advice, sizeof(finding->advice), "%s", advice);
-}
-
-static void read_word(const char *path, char ret_text[SMALL_TEXT_BYTES])
-{
-	CLEANUP(close_fd)
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? -1 : read(fd, ret_text, SMALL_TEXT_BYTES - 1);
-
-	ret_text[got > 0 ? got : 0] = '\0';
-	ret_text[strcspn(ret_text, "\n")] = '\0';
 }
 
 /* The number behind "Key:" in a file of such lines, such as /proc/meminfo. */
@@ -197,25 +191,65 @@ static void check_mounts(struct doctor_finding *finding)
 	say(finding, DOCTOR_OK, "", "%s", *list ? list : "not mounted (not needed)");
 }
 
+/* As neap opens it. */
 static void check_userfaultfd(struct doctor_finding *finding)
 {
-	char sysctl[SMALL_TEXT_BYTES];
-	uint64_t capabilities = 0;
+	struct userfaultfd_rights rights;
+	char advice[ERR_TEXT_BYTES];
 
 	finding->what = "userfaultfd";
-	read_word("/proc/sys/vm/unprivileged_userfaultfd", sysctl);
-	(void)read_field("/proc/self/status", "CapEff", 16, &capabilities);
-	if (access("/dev/userfaultfd", R_OK | W_OK) == 0)
-		say(finding, DOCTOR_OK, "", "allowed by /dev/userfaultfd");
-	else if (capabilities >> CAP_SYS_PTRACE_BIT & 1)
-		say(finding, DOCTOR_OK, "", "allowed by CAP_SYS_PTRACE");
-	else if (strcmp(sysctl, "1") == 0)
-		say(finding, DOCTOR_OK, "", "allowed by vm.unprivileged_userfaultfd = 1");
+	rights_check_userfaultfd(&rights);
+	if (rights.allowed) {
+		say(finding, DOCTOR_OK, "", "allowed by %s", rights.how);
+		return;
+	}
+	(void)snprintf(
+		advice, sizeof(advice),
+		"Without it guests on 2 MiB pages take all their memory at start, and nothing "
+		"can be swapped, sampled or prepared ahead. To mend it: %s",
+		rights.mend);
+	say(finding, DOCTOR_WARN, advice, "%s", rights.missing);
+}
+
+enum { SWAP_WORKERS = 2 };
+
+/* All that a VM would take, with the smallest file. */
+static int try_swap(struct err *err)
+{
+	const struct swap_config config = { .dir = SWAP_DIR,
+					    .size_bytes = HUGE_FRAME_BYTES,
+					    .block_count = 1,
+					    .encrypt = true,
+					    .compress = true };
+	struct swap_worker *workers[SWAP_WORKERS] = { NULL };
+	struct swap_store *store = NULL;
+	int ret = swap_store_open(&config, &store, err);
+
+	for (unsigned i = 0; i < SWAP_WORKERS && ret == 0; i++)
+		ret = swap_worker_open(store, &workers[i], err);
+	for (unsigned i = 0; i < SWAP_WORKERS; i++)
+		swap_worker_close(workers[i]);
+	swap_store_close(store);
+	return ret;
+}
+
+static void check_swap(struct doctor_finding *finding)
+{
+	struct userfaultfd_rights rights;
+	char free_text[UNITS_TEXT_BYTES];
+	struct err err = { 0 };
+	struct statvfs fs;
+
+	finding->what = "swap";
+	rights_check_userfaultfd(&rights);
+	if (!rights.allowed)
+		say(finding, DOCTOR_WARN, "See userfaultfd.", "impossible without userfaultfd");
+	else if (try_swap(&err) < 0 || statvfs(SWAP_DIR, &fs) < 0)
+		say(finding, DOCTOR_WARN, err.text, "cannot be in " SWAP_DIR);
 	else
-		say(finding, DOCTOR_WARN,
-		    "It is for swapping guests out; all else works without. To allow it, as root: "
-		    "setfacl -m u:YOU:rw /dev/userfaultfd, or sysctl vm.unprivileged_userfaultfd=1",
-		    "not allowed for this user");
+		say(finding, DOCTOR_OK, "",
+		    "can be in " SWAP_DIR ", with %s free (neap run --swap DIR)",
+		    units_format_size(fs.f_bavail * fs.f_frsize, free_text));
 }
 
 static void check_limits(struct doctor_finding *finding)
@@ -267,7 +301,7 @@ static void check_sockets(struct doctor_finding *finding)
 unsigned doctor_look(struct doctor_finding ret_findings[DOCTOR_FINDINGS_MAX])
 {
 	static void (*const checks[])(struct doctor_finding *) = {
-		check_pool,   check_mounts, check_userfaultfd,
+		check_pool,   check_mounts, check_userfaultfd, check_swap,
 		check_limits, check_memory, check_sockets,
 	};
 	struct kvm kvm = { .fd = -1 };

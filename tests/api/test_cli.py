@@ -477,11 +477,38 @@ def on_terminal(host, env, *words):
     return seen
 
 
+def doctor_says_which_right_is_missing_and_the_command_that_mends_it():
+    """As a user who may not use userfaultfd; where everybody may, it says by what."""
+    if os.geteuid() != 0:
+        return
+    nobody = 65534
+    with Host() as host:
+        program = shutil.copy(neapvm.neap_path(), host.dir + "/neap-copy")
+        os.chmod(program, 0o755)
+        os.makedirs(host.path(""), exist_ok=True)
+        for path in (host.dir, host.path("")):
+            os.chown(path, nobody, nobody)
+            os.chmod(path, 0o700)
+        done = subprocess.run([program, "doctor", "--json"], env=host.env, user=nobody, group=nobody,
+                              extra_groups=[], capture_output=True, text=True, check=False,
+                              timeout=neapvm.PATIENCE_S)
+        rows = {row["what"]: row for row in json.loads(done.stdout)}
+        found = rows["userfaultfd"]
+        if found["verdict"] == "ok":
+            assert "allowed by" in found["finding"], found
+            return
+        assert "no right to use userfaultfd" in found["finding"], found
+        for word in ("/dev/userfaultfd", "CAP_SYS_PTRACE", "vm.unprivileged_userfaultfd"):
+            assert word in found["finding"], found
+        assert "sudo " in found["advice"], found
+        assert rows["swap"]["finding"] == "impossible without userfaultfd", rows["swap"]
+
+
 def doctor_says_what_this_host_can_do_and_what_to_do():
     with Host() as host:
         done = host.neap("doctor")
         assert done.returncode in (OK, HOST), done
-        for what in ("/dev/kvm", "guest ring 0", "2 MiB pages", "userfaultfd", "limits", "memory",
+        for what in ("/dev/kvm", "guest ring 0", "2 MiB pages", "userfaultfd", "swap", "limits", "memory",
                      "control sockets", "KVM module"):
             assert re.search(rf"^(ok|warn|missing) +{what} ", done.stdout, re.M), (what, done.stdout)
         rows = json.loads(host.neap("doctor", "--json").stdout)
