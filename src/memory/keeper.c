@@ -145,6 +145,7 @@ void keeper_stop(struct keeper *keeper)
 		atomic_store(&keeper->stop, true);
 		event_signal(keeper->wake_fd);
 		(void)pthread_join(keeper->thread, NULL);
+		watch_leave(keeper->watch, &keeper->watched); /* if it died */
 	}
 	sampler_fini(&keeper->sampler);
 	ahead_fini(&keeper->ahead);

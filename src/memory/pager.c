@@ -326,6 +326,7 @@ void pager_stop(struct pager *pager)
 	if (pager->running) {
 		event_signal(pager->stop_fd);
 		(void)pthread_join(pager->thread, NULL);
+		watch_leave(pager->ram->watch, &pager->watched); /* if it died */
 	}
 	close_fd(&pager->stop_fd);
 	close_fd(&pager->poke_fd);

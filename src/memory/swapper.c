@@ -309,8 +309,10 @@ void swapper_stop(struct swapper *swapper)
 	for (unsigned i = 0; i < SWAPPER_WORKERS; i++) {
 		struct swap_thread *thread = &swapper->threads[i];
 
-		if (thread->running)
+		if (thread->running) {
 			(void)pthread_join(thread->thread, NULL);
+			watch_leave(swapper->ram->watch, &thread->watched); /* if it died */
+		}
 		swap_worker_close(thread->store_worker);
 	}
 	swap_store_close(swapper->store);

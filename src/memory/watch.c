@@ -268,8 +268,6 @@ void watch_stop(struct watch *watch)
 	atomic_store(&watch->stop, true);
 	event_signal(watch->wake_fd);
 	(void)pthread_join(watch->thread, NULL);
-	for (unsigned i = 0; i < watch->count; i++) /* the dead cannot leave */
-		close_fd(&watch->threads[i]->stat_fd);
 	close_fd(&watch->uffd);
 	close_fd(&watch->wake_fd);
 	(void)pthread_mutex_destroy(&watch->lock);

@@ -48,7 +48,7 @@ struct watched {
  * Return: 0 or a negative errno with @err set.
  */
 int watch_start(const struct ram_events *events, struct watch **ret_watch, struct err *err);
-void watch_stop(struct watch *watch); /* every watched thread has left, or is dead */
+void watch_stop(struct watch *watch); /* every watched thread has left */
 
 /* Keep a second descriptor of the userfaultfd until watch_stop(), so that closing the first one by
  * mistake does not let guests read zeros; and look at it for faults that nobody takes. */
@@ -63,7 +63,8 @@ int watch_keep_uffd(struct watch *watch, int uffd);
  * Source: proc(5) "/proc/[pid]/task", "/proc/[pid]/stat".
  */
 int watch_enter(struct watch *watch, struct watched *self);
-void watch_leave(struct watch *watch, struct watched *self); /* also if it never entered */
+/* Also if it never entered, or has left. Of a thread that died, its owner calls it. */
+void watch_leave(struct watch *watch, struct watched *self);
 
 /* The thread's own: it has taken work; it is done with it, or has got one step further. */
 static inline void watch_busy(struct watched *self)

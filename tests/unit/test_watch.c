@@ -186,6 +186,7 @@ static uint64_t notice_death_ns(void)
 	await(&told, &told.failures, 1);
 	took_ns = clock_now_ns() - started_ns;
 	assert_string_equal(told.why, "the thread that plays died");
+	watch_leave(watch, &player.watched);
 	watch_stop(watch);
 	return took_ns;
 }
@@ -230,6 +231,8 @@ static void two_that_die_are_one_alarm(void **state)
 	watch_starved(watch, GPA(0), true);
 	await(&told, &told.starved, 1);		 /* it has looked at all that came before */
 	assert_int_equal(failures_of(&told), 1); /* A2 */
+	for (int i = 0; i < 2; i++)
+		watch_leave(watch, &players[i].watched);
 	watch_stop(watch);
 }
 
