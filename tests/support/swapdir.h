@@ -18,17 +18,21 @@ TESTING_INLINE const char *swapdir(void)
 	return chosen ? chosen : ".";
 }
 
-/* Ends the program as skipped when there is no disk to swap to. */
+/* Ends the program as skipped when there is no disk to swap to, or no memory may be locked. */
 TESTING_INLINE void swapdir_need(void)
 {
 	const struct swap_config config = { .dir = swapdir(),
 					    .size_bytes = SWAP_BLOCK_BYTES,
 					    .block_count = 1 };
+	struct swap_worker *workers[2] = { NULL };
 	struct err err = { 0 };
 	struct swap_store *store;
 
-	if (swap_store_open(&config, &store, &err))
+	if (swap_store_open(&config, &store, &err) || swap_worker_open(store, &workers[0], &err) ||
+	    swap_worker_open(store, &workers[1], &err))
 		test_skip_program(err.text);
+	swap_worker_close(workers[0]);
+	swap_worker_close(workers[1]);
 	swap_store_close(store);
 }
 

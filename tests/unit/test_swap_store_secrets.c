@@ -198,6 +198,42 @@ static void the_key_is_in_no_core_dump_and_nor_is_guest_memory_in_transit(void *
 	fixture_close(&f);
 }
 
+static void assert_hidden(const void *at)
+{
+	FILE *smaps = fopen("/proc/self/smaps", "re");
+	struct mapping mapping;
+	bool found = false;
+
+	assert_non_null(smaps);
+	while (!found && next_mapping(smaps, &mapping))
+		found = mapping.from <= (uintptr_t)at && (uintptr_t)at < mapping.end;
+	(void)fclose(smaps);
+	assert_true(found);
+	assert_non_null(strstr(mapping.flags, " lo")); /* locked */
+	assert_non_null(strstr(mapping.flags, " dd")); /* not dumped */
+	assert_non_null(strstr(mapping.flags, " dc")); /* not given to children */
+}
+
+static void keys_and_guest_memory_in_transit_are_locked_not_dumped_and_not_inherited(void **state)
+{
+	struct locked_area key = { 0 }, buffers = { 0 };
+	struct err err = { 0 };
+
+	(void)state;
+	if (SANITIZED)
+		test_skip_case("sanitizers do not let memory be locked");
+	assert_int_equal(locked_map_key(SWAP_CIPHER_BYTES, &key, &err), 0);
+	assert_int_equal(locked_map_buffers(3 * MIB_BYTES, &buffers, &err), 0);
+	assert_int_equal((uintptr_t)buffers.base % SWAP_BLOCK_BYTES, 0);
+	assert_hidden(key.base);
+	assert_hidden(key.base + SWAP_CIPHER_BYTES - 1);
+	assert_hidden(buffers.base);
+	assert_hidden(buffers.base + 3 * MIB_BYTES - 1);
+	locked_unmap(&key);
+	locked_unmap(&buffers);
+	locked_unmap(&buffers); /* of nothing */
+}
+
 /* A store that is closed leaves no key behind, not even where it was locked. */
 static void closing_wipes_the_key(void **state)
 {
@@ -328,6 +364,8 @@ int main(void)
 		cmocka_unit_test(encrypted_guest_memory_is_not_in_the_file),
 		cmocka_unit_test(padding_holds_nothing_of_other_blocks),
 		cmocka_unit_test(the_key_is_in_no_core_dump_and_nor_is_guest_memory_in_transit),
+		cmocka_unit_test(
+			keys_and_guest_memory_in_transit_are_locked_not_dumped_and_not_inherited),
 		cmocka_unit_test(closing_wipes_the_key),
 		cmocka_unit_test(two_stores_have_two_keys),
 		cmocka_unit_test(memory_that_cannot_be_locked_is_an_error_that_says_so),
