@@ -16,7 +16,8 @@
 enum {
 	DEVICE_VCPU = MOST_VCPUS - 1, /* whose words the device counts in */
 	FILE_PAGES = 1024,
-	DMA_MOST_PAGES = 64
+	DMA_MOST_PAGES = 64,
+	HELD_US = 1000
 };
 
 static uint64_t frames_per_block(void)
@@ -305,6 +306,10 @@ static void dma_once(struct dma *dma, struct test_random *random, uint64_t block
 	for (uint64_t i = 0; i < pages; i++)
 		dma->page_of[block][page + i] = (unsigned)(from + i + 1);
 	stress_add(&world.numbers.dma_reads, 1);
+	stress_pause_us(random, HELD_US);
+	if (memcmp((uint8_t *)block_data(world.ram, block) + pages_to_bytes(page),
+		   dma->content + from * WORDS_PER_PAGE, len) != 0)
+		stress_fail("block %u went away while it was held", (unsigned)block);
 	if (test_random_below(random, 2)) { /* and out again: the same bytes to the same place */
 		if (pwrite(dma->fd, pointer, len, (off_t)pages_to_bytes(from)) != (ssize_t)len)
 			stress_fail("direct I/O: writing from held memory: %m");

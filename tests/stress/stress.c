@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "memory/swap_internal.h"
+#include "memory/swapper_internal.h"
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 enum { PATIENCE_S = 120 };
@@ -175,8 +176,8 @@ static void make_world(void)
 		open_store();
 	config = guest_config();
 	world.ram = open_ram(&config);
-	if (!world.options.direct && !world.ram->swapper)
-		test_skip_program("there is no swapper");
+	if (!world.options.direct)
+		world.store = world.ram->swapper->store;
 	if (world.options.faults)
 		swap_store_set_io(world.store, &faulty_io);
 	world.block_count = world.options.blocks;
