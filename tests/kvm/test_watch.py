@@ -47,8 +47,10 @@ def soon(test):
 
 
 class Watch(unittest.TestCase):
+    flags = []
+
     def setUp(self):
-        self.vm = neapvm.Vm(["--memory", "64M", "--pages", PAGES, "--cpus", "2"])
+        self.vm = neapvm.Vm(["--memory", "64M", "--pages", PAGES, "--cpus", "2", *self.flags])
         self.addCleanup(self.vm.close)
         self.vm.call("events.subscribe")
         self.vm.expect(READY)
@@ -125,14 +127,12 @@ class Watch(unittest.TestCase):
         for _ in range(50):
             onethread.stop(self.pager)
             onethread.ptrace(onethread.PTRACE_CONT, self.pager)
-        onethread.stop(self.pager)
-        onethread.detach(self.pager)
+        onethread.detach_stopped(self.pager)
         self.vm.ask("fill 32M 7")
         self.vm.ask("verify")
 
     def test_uf02_cl02_a_vm_stopped_as_a_whole_goes_on_when_continued(self):
-        onethread.stop(self.pager)
-        onethread.detach(self.pager)
+        onethread.detach_stopped(self.pager)
         self.vm.type("fill 32M 7")  # faults are under way
         os.kill(self.vm.process.pid, signal.SIGSTOP)
         time.sleep(STOPPED_S)  # what is tested is that time passes
@@ -145,8 +145,7 @@ class Watch(unittest.TestCase):
     @soon
     def test_lost_memory_ends_the_vm(self):
         """The hardware lost a page under a device's feet."""
-        onethread.stop(self.pager)
-        onethread.detach(self.pager)
+        onethread.detach_stopped(self.pager)
         with open("/proc/%d/maps" % self.vm.process.pid) as maps:
             views = [int(match.group(1), 16) for match in re.finditer(
                 r"^([0-9a-f]+)-\S+ rw-s .*(?:neap-ram|hugepage)", maps.read(), re.M)]
@@ -155,6 +154,29 @@ class Watch(unittest.TestCase):
         onethread.seize(thread)
         onethread.lose_memory(self.vm.process.pid, thread, views[0] + 5000)
         self.expect_end(time.monotonic(), "hardware lost memory")
+
+
+class WatchOthers(unittest.TestCase):
+    """Those who hold blocks while they work on them."""
+    setUp = Watch.setUp
+    expect_end = Watch.expect_end
+    flags = ["--swap", "/var/tmp"]
+
+    def end_one(self, name, reason):
+        onethread.detach_stopped(self.pager)
+        self.pager = onethread.find(self.vm.process.pid, name)
+        onethread.seize(self.pager)
+        onethread.stop(self.pager)
+        started = time.monotonic()
+        self.expect_end(started, reason)
+
+    @soon
+    def test_uf02_a_stopped_swap_worker_ends_the_vm(self):
+        self.end_one("swap-0", "moves memory to swap and back was stopped")
+
+    @soon
+    def test_uf02_a_stopped_keeper_ends_the_vm(self):
+        self.end_one("keeper", "prepares memory was stopped")
 
 
 class NoFalseAlarm(unittest.TestCase):

@@ -62,6 +62,12 @@ def detach(tid):
     ptrace(PTRACE_DETACH, tid)
 
 
+def detach_stopped(tid):
+    """After seize(): let it alone. Only who is stopped can be detached."""
+    stop(tid)
+    detach(tid)
+
+
 def reap(tid):
     """A program whose thread we still hold has not quite ended before we were told of the thread's end."""
     try:

@@ -214,7 +214,8 @@ static void *touch_at_random(void *arg)
 	return NULL;
 }
 
-/* P5: whoever comes second wins, and nobody hangs or dies. */
+/* P5: whoever comes second wins, and nobody hangs or dies. UF03: a flood of removals; they are not events
+ * for the pager, or discards would wait for it, and it for itself. */
 static void frames_discarded_while_they_are_touched_come_back_as_zeros(void **state)
 {
 	struct told told;
