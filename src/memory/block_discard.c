@@ -14,6 +14,7 @@
 
 #include "memory/block.h"
 #include "memory/ram_internal.h"
+#include "memory/uffd.h"
 
 enum { RUN_BLOCKS = 32 };
 
@@ -75,18 +76,26 @@ static int punch_run(struct ram *ram, const struct run *run)
 	return ram_punch(ram, start, len);
 }
 
+/* Whoever slept until @block was read back (it may be unreadable) would sleep for ever: what it
+ * sleeps for will not come. It touches the block again, and gets zeros. */
+static void forget_swapped(struct ram *ram, uint64_t block)
+{
+	engine_forget(ram, block);
+	frames_unlock(&ram->frames, block, FRAME_ABSENT, 0, ACTOR_DEVICE);
+	uffd_wake(ram, block << BLOCK_SHIFT, block_bytes(ram, block));
+}
+
 static void unlock_run(struct ram *ram, const struct run *run, int result)
 {
 	for (uint64_t block = run->first; block < run->first + run->count; block++) {
 		enum frame_state state = frame_state_of(frames_peek(&ram->frames, block));
 
-		if (result) {
+		if (result)
 			frames_unlock_same(&ram->frames, block);
-			continue;
-		}
-		if (state == FRAME_SWAPPED)
-			engine_forget(ram, block);
-		frames_unlock(&ram->frames, block, FRAME_ABSENT, 0, ACTOR_DEVICE);
+		else if (state == FRAME_SWAPPED)
+			forget_swapped(ram, block);
+		else
+			frames_unlock(&ram->frames, block, FRAME_ABSENT, 0, ACTOR_DEVICE);
 	}
 }
 

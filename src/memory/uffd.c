@@ -89,6 +89,12 @@ int uffd_map(const struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes)
 	return 0;
 }
 
+void uffd_wake(const struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes)
+{
+	if (ram->uffd >= 0)
+		(void)wake(ram, view_address(ram, offset_bytes), len_bytes);
+}
+
 int uffd_unmap(const struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes)
 {
 	void *start = ram->guest.base + ram_layout_gpa(&ram->layout, offset_bytes).addr;

@@ -19,6 +19,9 @@ int uffd_register(const struct ram *ram, int uffd);
  * -EFAULT: the file has a hole there; another negative errno. Without userfaultfd: 0. */
 int uffd_map(const struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes);
 
+/* Whoever sleeps there wakes, and touches it again. */
+void uffd_wake(const struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes);
+
 /* Nobody sees it any more, KVM included, until it is mapped again. Its bytes stay in the file. */
 int uffd_unmap(const struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes);
 
