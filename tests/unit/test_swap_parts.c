@@ -135,6 +135,29 @@ static void a_whole_block_fits_where_holes_are_few(void **state)
 	swap_extents_fini(&extents);
 }
 
+/* So that whole groups stay free for whole blocks. */
+static void a_small_thing_goes_into_the_smallest_hole_of_the_first_group(void **state)
+{
+	const uint32_t pages[] = { 30, 1, 10, 1, 25, 445 };
+	struct swap_place parts[ARRAY_LEN(pages)], small;
+	struct swap_extents extents;
+
+	(void)state;
+	assert_int_equal(swap_extents_init(&extents, 3), 0);
+	for (size_t i = 0; i < ARRAY_LEN(pages); i++)
+		assert_int_equal(swap_extents_take(&extents, pages[i], &parts[i]), 0);
+	for (int i = 0; i <= 4; i += 2)
+		swap_extents_give(&extents, &parts[i]);
+	/* Holes of 30, 10 and 25 pages, and two groups. */
+	assert_int_equal(swap_extents_take(&extents, 9, &small), 0);
+	assert_int_equal(small.first_page[0], parts[2].first_page[0]);
+	assert_int_equal(swap_extents_take(&extents, 9, &small), 0);
+	assert_int_equal(small.first_page[0], parts[4].first_page[0]);
+	assert_int_equal(swap_extents_take(&extents, 31, &small), 0);
+	assert_int_equal(small.first_page[0], SWAP_GROUP_PAGES);
+	swap_extents_fini(&extents);
+}
+
 static void a_payload_with_a_wrong_map_is_refused(void **state)
 {
 	uint64_t map[SWAP_LIVE_WORDS] = { 7 };
@@ -184,6 +207,11 @@ static void what_hardly_shrinks_is_left_alone(void **state)
 	/* A fifth of each page: the sample likes it, the whole does not save a quarter. */
 	for (uint64_t page = 0; page < SWAP_BLOCK_PAGES; page++)
 		memset(plain + pages_to_bytes(page), 0, GUEST_PAGE_BYTES / 5);
+	assert_int_equal(swap_pack_compress(plain, SWAP_BLOCK_BYTES, packed, lz4_state), 0);
+	/* What eight pages say is believed; the rest is not looked at. */
+	memset(plain, 0, SWAP_BLOCK_BYTES);
+	for (uint64_t page = 0; page < SWAP_BLOCK_PAGES; page += SWAP_BLOCK_PAGES / 8)
+		fill_random(&random, plain + pages_to_bytes(page), GUEST_PAGE_BYTES);
 	assert_int_equal(swap_pack_compress(plain, SWAP_BLOCK_BYTES, packed, lz4_state), 0);
 	/* One page stays one page. */
 	assert_int_equal(swap_pack_compress(plain, GUEST_PAGE_BYTES, packed, lz4_state), 0);
@@ -269,6 +297,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(free_pages_agree_with_a_plain_array_after_any_changes),
 		cmocka_unit_test(a_whole_block_fits_where_holes_are_few),
+		cmocka_unit_test(a_small_thing_goes_into_the_smallest_hole_of_the_first_group),
 		cmocka_unit_test(a_payload_with_a_wrong_map_is_refused),
 		cmocka_unit_test(packed_bytes_that_lie_are_refused),
 		cmocka_unit_test(what_hardly_shrinks_is_left_alone),
