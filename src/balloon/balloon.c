@@ -46,6 +46,7 @@
 #include "base/ratelimit.h"
 #include "base/units.h"
 #include "memory/discard.h"
+#include "memory/prepare.h"
 
 enum {
 	INFLATE_QUEUE,
@@ -136,6 +137,14 @@ static void publish(struct balloon *b, bool worth_telling)
 static int discard_frames(void *ctx, uint64_t first_frame, uint64_t frame_count)
 {
 	return ram_discard(ctx, first_frame, frame_count);
+}
+
+static void prepare_frames(void *ctx, uint64_t first_frame, uint64_t frame_count)
+{
+	const struct ram_layout *layout = ram_layout(ctx);
+
+	ram_prepare(ctx, ram_layout_gpa(layout, first_frame * layout->frame_bytes),
+		    frame_count * layout->frame_bytes);
 }
 
 bool balloon_retry(struct balloon *b)
@@ -468,6 +477,7 @@ int balloon_create(const struct balloon_config *config, struct balloon **ret_bal
 	struct balloon *b = calloc(1, sizeof(*b));
 	struct inflate_config inflate_config = { .layout = ram_layout(config->ram),
 						 .discard = discard_frames,
+						 .wanted = prepare_frames,
 						 .ctx = config->ram };
 	int result;
 

@@ -101,7 +101,7 @@ void inflate_forget(struct inflate *inflate)
 	if (inflate->fills)
 		(void)madvise(inflate->fills, fills_bytes(inflate), MADV_DONTNEED);
 	inflate->kept_frames = 0;
-	inflate->batch.count = 0;
+	inflate->batch.count = inflate->wanted.count = 0;
 	inflate->counters.taken_pages = 0;
 	inflate->counters.returned_frames = 0;
 }
@@ -174,30 +174,54 @@ static void let_go(struct inflate *inflate, uint64_t first, uint64_t count)
 	}
 }
 
-void inflate_end(struct inflate *inflate)
+static void end_batch(struct inflate *inflate)
 {
-	uint64_t count = inflate->batch.count;
+	struct inflate_run run = inflate->batch;
 
 	inflate->batch.count = 0;
-	if (count > 0)
-		let_go(inflate, inflate->batch.first, count);
+	if (run.count > 0)
+		let_go(inflate, run.first, run.count);
 }
 
-/* Neighbours leave together: one system call for a stretch of frames. */
+static void end_wanted(struct inflate *inflate)
+{
+	struct inflate_run run = inflate->wanted;
+
+	inflate->wanted.count = 0;
+	if (run.count > 0)
+		inflate->config.wanted(inflate->config.ctx, run.first, run.count);
+}
+
+void inflate_end(struct inflate *inflate)
+{
+	end_batch(inflate);
+	end_wanted(inflate);
+}
+
+/* Neighbours go together: one system call for a stretch of frames. */
+static void add_to_run(struct inflate *inflate, struct inflate_run *run,
+		       void (*end)(struct inflate *inflate), uint64_t frame)
+{
+	if (run->count && frame == run->first + run->count) {
+		run->count++;
+	} else if (run->count && frame + 1 == run->first) {
+		run->first--;
+		run->count++;
+	} else {
+		end(inflate);
+		*run = (struct inflate_run){ frame, 1 };
+	}
+}
+
 static void add_to_batch(struct inflate *inflate, uint64_t frame)
 {
-	uint64_t first = inflate->batch.first, count = inflate->batch.count;
+	add_to_run(inflate, &inflate->batch, end_batch, frame);
+}
 
-	if (count && frame == first + count) {
-		inflate->batch.count++;
-	} else if (count && frame + 1 == first) {
-		inflate->batch.first--;
-		inflate->batch.count++;
-	} else {
-		inflate_end(inflate);
-		inflate->batch.first = frame;
-		inflate->batch.count = 1;
-	}
+static void add_to_wanted(struct inflate *inflate, uint64_t frame)
+{
+	if (inflate->config.wanted && inflate->fills)
+		add_to_run(inflate, &inflate->wanted, end_wanted, frame);
 }
 
 void inflate_begin(struct inflate *inflate, bool must_tell, bool goes_on)
@@ -238,8 +262,10 @@ static void drain_frame(struct inflate *inflate, uint64_t frame, uint64_t remove
 	uint64_t full = UINT64_C(1) << inflate->frame_shift;
 	bool was_full = !inflate->fills || inflate->fills[frame].count == full;
 
-	if (was_full && !unkeep(inflate, frame))
+	if (was_full && !unkeep(inflate, frame)) {
 		inflate->counters.returned_frames--;
+		add_to_wanted(inflate, frame);
+	}
 	if (inflate->fills) {
 		inflate->fills[frame].count = (uint16_t)(inflate->fills[frame].count - removed);
 		inflate->fills[frame].in_request = 0;

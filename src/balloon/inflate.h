@@ -21,6 +21,9 @@ struct inflate_config {
 	/* Give whole frames back to the host: 0 or a negative errno. -EBUSY: some are in use, the
 	 * others have gone. */
 	int (*discard)(void *ctx, uint64_t first_frame, uint64_t frame_count);
+	/* Frames that had been given back and that the guest will use now; may be NULL. Told before
+	 * inflate_end() returns. Not for frames of one page. */
+	void (*wanted)(void *ctx, uint64_t first_frame, uint64_t frame_count);
 	void *ctx;
 };
 
@@ -35,6 +38,10 @@ struct inflate_counters {
 
 struct inflate_fill; /* how full one frame is */
 
+struct inflate_run {
+	uint64_t first, count; /* frames */
+};
+
 struct inflate {
 	struct inflate_config config;
 	uint64_t page_count, frame_count;
@@ -46,9 +53,8 @@ struct inflate {
 	uint64_t retry_frame; /* where the next retry looks */
 	uint64_t request;     /* number of the current one */
 	bool must_tell;
-	struct {
-		uint64_t first, count;
-	} batch; /* full frames not yet given back; empty outside a request */
+	struct inflate_run batch;  /* full frames not yet given back; empty outside a request */
+	struct inflate_run wanted; /* no longer full, not yet told; empty outside a request */
 	struct inflate_counters counters;
 };
 
@@ -66,7 +72,7 @@ void inflate_begin(struct inflate *inflate, bool must_tell, bool goes_on);
 /* Put pages into the balloon: @count little-endian PFNs, at most INFLATE_LIST_PAGES. */
 void inflate_take(struct inflate *inflate, const uint32_t *untrusted_pfns, size_t count);
 
-/* Frames that became full are given back. To be called before the request is acknowledged or
+/* Frames that became full are given back, those that are wanted told. To be called before the request is acknowledged or
  * anything else happens to the balloon. */
 void inflate_end(struct inflate *inflate);
 

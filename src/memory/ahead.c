@@ -7,7 +7,7 @@
  * done before, beside the guest.
  * Design. In this order, as far as stock.c allows:
  *  1. wishes: what somebody said will be touched (a deflating balloon);
- *  2. fronts: what comes after the edge of a stream that moved within FRONT_LIFE_NS, nearest first;
+ *  2. fronts: what comes after the edge of a stream that moved within FRONT_LIFE_NS;
  *  3. the stock: what comes after the stream that moved last, then the lowest blocks.
  * When the guest runs faster than one thread zeroes, the pager zeroes what is touched and the keeper
  * what comes next, side by side.
@@ -19,6 +19,11 @@
  *      balloon gets nothing back otherwise. A front may reach such blocks (a guest that goes through
  *      memory it had reported free), but none with a page in the balloon.
  *  A3  At most STEP_BLOCKS system calls between two looks at everything.
+ *  A4  In front of a stream the block right after the edge comes after a few others: a guest at full
+ *      speed touches it before it could be ready, and the pager, who would have to wait for our lock,
+ *      makes it at the same time as we make the one after.
+ *  A5  Who wishes works on it for WISH_NOW_NS at most, and then not for WISH_REST_NS, however many
+ *      wishes there are: it is the thread of the devices.
  *
  * The pool is read every POOL_LIFE_NS while blocks are prepared, every POOL_IDLE_NS otherwise: 20 us
  * for the host's, 2 us for a mount's. -ENOSPC counts as a famine.
@@ -41,8 +46,9 @@
 #define FAMINE_LIFE_NS (2 * NS_PER_S)
 #define WISH_LIFE_NS   (2 * NS_PER_S)
 #define WISH_NOW_NS    NS_PER_MS
+#define WISH_REST_NS   (5 * NS_PER_MS)
 
-enum { STEP_BLOCKS = 8, GIVE_BACK_BLOCKS = 32, WISH_NOW_BLOCKS = 4 };
+enum { NEXT_COMES_AFTER = 3, STEP_BLOCKS = 8, GIVE_BACK_BLOCKS = 32, WISH_NOW_BLOCKS = 4 };
 
 /* struct ahead_front.word: bits 0-7 the window, bits 8-9 the way + 1, from bit 10 the edge. */
 enum { FRONT_WAY_SHIFT = 8, FRONT_EDGE_SHIFT = 10, FRONT_WINDOW_MASK = 0xff, FRONT_WAY_MASK = 3 };
@@ -343,36 +349,34 @@ static bool next_wish(struct ahead *ahead, uint64_t *ret_block)
 	return found;
 }
 
-static bool next_of_front(const struct ahead *ahead, const struct ahead_front *front,
-			  uint64_t now_ns, uint64_t *ret_distance, uint64_t *ret_block)
+/* The block at @distance after the edge of @front, if it should be prepared. */
+static bool is_wanted(const struct ahead *ahead, uint64_t front, uint64_t distance,
+		      uint64_t *ret_block)
 {
-	uint64_t edge = front_edge(front->seen), window = front_window(front->seen), block;
+	uint64_t block;
 
-	if (!is_live(front, now_ns))
+	if (distance > front_window(front) ||
+	    !beyond(ahead, front_edge(front), front_way(front), distance, &block) ||
+	    block == ahead->busy_block || !is_absent(ahead, block) || is_ballooned(ahead, block))
 		return false;
-	for (uint64_t distance = 1; distance <= window; distance++) {
-		if (!beyond(ahead, edge, front_way(front->seen), distance, &block))
-			return false;
-		if (block == ahead->busy_block || !is_absent(ahead, block))
-			continue;
-		*ret_distance = distance;
-		*ret_block = block;
-		return !is_ballooned(ahead, block);
-	}
-	return false;
+	*ret_block = block;
+	return true;
 }
 
+/* The nearest one, but the very next only after NEXT_COMES_AFTER others (A4). */
 static bool next_in_front(const struct ahead *ahead, uint64_t now_ns, uint64_t *ret_block)
 {
-	uint64_t nearest = UINT64_MAX, distance, block;
+	for (uint64_t i = 0; i < STREAM_WINDOW_MOST_BLOCKS; i++) {
+		uint64_t distance = i < NEXT_COMES_AFTER    ? i + 2
+				    : i == NEXT_COMES_AFTER ? 1
+							    : i + 1;
 
-	for (unsigned i = 0; i < STREAMS; i++)
-		if (next_of_front(ahead, &ahead->fronts[i], now_ns, &distance, &block) &&
-		    distance < nearest) {
-			nearest = distance;
-			*ret_block = block;
-		}
-	return nearest != UINT64_MAX;
+		for (unsigned k = 0; k < STREAMS; k++)
+			if (is_live(&ahead->fronts[k], now_ns) &&
+			    is_wanted(ahead, ahead->fronts[k].seen, distance, ret_block))
+				return true;
+	}
+	return false;
 }
 
 static bool next_from(const struct ahead *ahead, uint64_t edge, int way, uint64_t *ret_block)
@@ -457,39 +461,49 @@ uint64_t ahead_step(struct ahead *ahead, uint64_t now_ns)
 }
 
 /* What does not fit any more is forgotten: it is only a wish. */
-static void add_wish(struct ahead *ahead, uint64_t first, uint64_t end)
+static void add_wish_locked(struct ahead *ahead, uint64_t first, uint64_t end)
 {
-	(void)pthread_mutex_lock(&ahead->lock);
-	if (first < end && ahead->wish_count < AHEAD_WISHES)
+	struct ahead_range *last = &ahead->wishes[ahead->wish_count - (ahead->wish_count > 0)];
+
+	if (first >= end)
+		return;
+	if (ahead->wish_count && first == last->end)
+		last->end = end;
+	else if (ahead->wish_count && end == last->first)
+		last->first = first;
+	else if (ahead->wish_count < AHEAD_WISHES)
 		ahead->wishes[ahead->wish_count++] = (struct ahead_range){ first, end };
-	(void)pthread_mutex_unlock(&ahead->lock);
 }
 
 /* Prepare now what may take WISH_NOW_NS together. The first block that is left over. */
-static uint64_t prepare_now(struct ahead *ahead, uint64_t first, uint64_t end)
+static uint64_t prepare_now_locked(struct ahead *ahead, uint64_t first, uint64_t end)
 {
 	uint64_t room = atomic_load_explicit(&ahead->room_blocks, memory_order_relaxed);
 	uint64_t start_ns = clock_now_ns();
 
+	if (start_ns < ahead->rest_until_ns)
+		return first;
 	for (unsigned prepared = 0; first < end && prepared < WISH_NOW_BLOCKS; first++) {
 		if (!is_absent(ahead, first))
 			continue;
 		if (count_fresh(ahead) >= room || clock_now_ns() - start_ns >= WISH_NOW_NS ||
 		    block_prepare(ahead->ram, first) == -ENOSPC)
 			break;
-		(void)pthread_mutex_lock(&ahead->lock);
 		grant_locked(ahead);
-		(void)pthread_mutex_unlock(&ahead->lock);
 		prepared++;
+		ahead->rest_until_ns = clock_now_ns() + WISH_REST_NS; /* A5 */
 	}
 	return first;
 }
 
 void ahead_prepare(struct ahead *ahead, uint64_t first_block, uint64_t block_count)
 {
+	uint64_t end = first_block + block_count;
+
 	if (ahead->most_blocks == 0)
 		return;
 	known_clear(&ahead->gone, first_block, block_count);
-	add_wish(ahead, prepare_now(ahead, first_block, first_block + block_count),
-		 first_block + block_count);
+	(void)pthread_mutex_lock(&ahead->lock);
+	add_wish_locked(ahead, prepare_now_locked(ahead, first_block, end), end);
+	(void)pthread_mutex_unlock(&ahead->lock);
 }

@@ -51,6 +51,7 @@ struct ahead {
 
 	pthread_mutex_t lock;		     /* of the rest; never the pager's */
 	uint64_t granted_blocks, granted_ns; /* prepared for wishes lately */
+	uint64_t rest_until_ns;		     /* who wishes does nothing itself before */
 	struct ahead_range wishes[AHEAD_WISHES];
 	unsigned wish_count;
 };

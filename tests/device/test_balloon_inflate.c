@@ -23,7 +23,17 @@ struct rig {
 	unsigned calls;
 	struct frame_range discarded[MAX_CALLS];
 	int refuse; /* errno the host answers with */
+	unsigned wishes;
+	struct frame_range wanted[MAX_CALLS];
 };
+
+static void want(void *ctx, uint64_t first_frame, uint64_t frame_count)
+{
+	struct rig *rig = ctx;
+
+	assert_true(rig->wishes < MAX_CALLS);
+	rig->wanted[rig->wishes++] = (struct frame_range){ first_frame, frame_count };
+}
 
 static int discard(void *ctx, uint64_t first_frame, uint64_t frame_count)
 {
@@ -37,7 +47,9 @@ static int discard(void *ctx, uint64_t first_frame, uint64_t frame_count)
 
 static void rig_init(struct rig *rig, uint64_t ram_bytes, uint64_t frame_bytes)
 {
-	struct inflate_config config = { .layout = &rig->layout, .discard = discard, .ctx = rig };
+	struct inflate_config config = {
+		.layout = &rig->layout, .discard = discard, .wanted = want, .ctx = rig
+	};
 
 	memset(rig, 0, sizeof(*rig));
 	assert_int_equal(ram_layout_init(ram_bytes, frame_bytes, &rig->layout, NULL), 0);
@@ -516,6 +528,52 @@ static void reported_ranges_are_rounded_inward_to_whole_frames(void **state)
 	}
 }
 
+static void assert_wanted(const struct rig *rig, unsigned which, uint64_t first, uint64_t count)
+{
+	assert_int_equal(rig->wanted[which].first, first);
+	assert_int_equal(rig->wanted[which].count, count);
+}
+
+/* Frames that are not whole any more will be touched: once each, neighbours together, and before
+ * the request ends. */
+static void frames_that_leave_the_balloon_are_wanted(void **state)
+{
+	struct rig *rig = *state;
+
+	take_series(rig, 2 * FRAME_PAGES, 1, 6 * FRAME_PAGES, FRAME_PAGES);
+	release_range(rig, 2 * FRAME_PAGES, 2 * FRAME_PAGES + 1);
+	release_range(rig, 7 * FRAME_PAGES + 5, 1);
+	assert_int_equal(rig->wishes, 1);
+	inflate_end(&rig->inflate);
+	assert_int_equal(rig->wishes, 2);
+	assert_wanted(rig, 0, 2, 3);
+	assert_wanted(rig, 1, 7, 1);
+	release_range(rig, 7 * FRAME_PAGES, FRAME_PAGES);
+	inflate_end(&rig->inflate);
+	assert_int_equal(rig->wishes, 2);
+}
+
+static void frames_the_host_kept_are_not_wanted(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->refuse = ENOSPC;
+	take_series(rig, 0, 1, FRAME_PAGES, FRAME_PAGES);
+	release_range(rig, 0, FRAME_PAGES);
+	inflate_end(&rig->inflate);
+	assert_int_equal(rig->wishes, 0);
+}
+
+static void small_frames_are_not_wanted_one_by_one(void **state)
+{
+	struct rig *rig = *state;
+
+	take_series(rig, 0, 1, FRAME_PAGES, FRAME_PAGES);
+	release_range(rig, 0, FRAME_PAGES);
+	inflate_end(&rig->inflate);
+	assert_int_equal(rig->wishes, 0);
+}
+
 #define TEST(function)	     cmocka_unit_test_setup_teardown(function, setup, teardown)
 #define TEST_SMALL(function) cmocka_unit_test_setup_teardown(function, setup_small_frames, teardown)
 #define TEST_HOLE(function) \
@@ -545,6 +603,9 @@ int main(void)
 		TEST(forgetting_brings_everything_to_zero_and_starts_clean),
 		cmocka_unit_test(
 			accounting_takes_at_most_64_kib_per_gib_and_nothing_before_it_is_used),
+		TEST(frames_that_leave_the_balloon_are_wanted),
+		TEST(frames_the_host_kept_are_not_wanted),
+		TEST_SMALL(small_frames_are_not_wanted_one_by_one),
 		TEST(a_report_of_a_kept_frame_returns_it),
 		TEST_HOLE(reported_ranges_are_rounded_inward_to_whole_frames),
 	};

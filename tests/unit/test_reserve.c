@@ -63,7 +63,8 @@ static void all_of_it_is_there_counted_and_zero(void **state)
 	assert_int_equal(view[0], 0);
 	assert_memory_equal(view, view + 1, RAM_BYTES - 1);
 	ram_read_statistics(ram, &statistics);
-	assert_int_equal(statistics.faults, 0);
+	if (pool_dir) /* the host may reclaim ordinary memory at any time */
+		assert_int_equal(statistics.faults, 0);
 	assert_int_equal(progress.last_bytes, RAM_BYTES);
 	ram_close(ram);
 }
