@@ -68,11 +68,11 @@ def bench(name, programs, pages, command):
                                        command % seed if "%" in command else command))
     for who, rows in samples.items():
         for figure in rows[0]:
-            print("first_touch_%s_%s_%s_%s %.4g us" % (pages.lower(), name, who, figure,
+            print("first_touch_%s_%s_%s_%s %.6g us" % (pages.lower(), name, who, figure,
                   statistics.median(row[figure] for row in rows[1:])))
     ratios = [neap["block"] / kernel["block"]
               for neap, kernel in list(zip(samples["neap"], samples["kernel"]))[1:]]
-    print("first_touch_%s_%s_neap_per_kernel %.3g x" % (pages.lower(), name,
+    print("first_touch_%s_%s_neap_per_kernel %.4g x" % (pages.lower(), name,
                                                         statistics.median(ratios)), flush=True)
 
 

@@ -114,7 +114,45 @@ class Rpc:
         self.sock.close()
 
 
-class Vm:
+class Console:
+    """What the guest of self.process says on its standard output, and is told on its standard input."""
+
+    def __init__(self, process):
+        self.process = process
+        self.output = b""
+        self.seen = 0
+
+    def type(self, line):
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def expect(self, pattern, patience_s=None):
+        """The match of the first place after the last one where @pattern stands on the console."""
+        deadline = time.monotonic() + (patience_s or PATIENCE_S)
+        compiled = re.compile(pattern.encode())
+        while True:
+            match = compiled.search(self.output, self.seen)
+            if match:
+                self.seen = match.end()
+                return match
+            left = deadline - time.monotonic()
+            ready = left > 0 and select.select([self.process.stdout], [], [], left)[0]
+            data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
+            if not data:
+                raise AssertionError("%r did not appear; the console says: %r" %
+                                     (pattern, self.output[self.seen:][-2000:]))
+            self.output += data
+
+    def ask(self, command, patience_s=None):
+        """Type a command of the embedded guest; the words of its `ok` answer as a dict."""
+        self.type(command)
+        match = self.expect(r"(ok|error) ([^\r\n]*)[\r\n]", patience_s)
+        text = match.group(2).decode()
+        assert match.group(1) == b"ok", "%s: error %s" % (command, text)
+        return dict(word.split("=", 1) for word in text.split() if "=" in word)
+
+
+class Vm(Console):
     """`neap run` in the foreground with pipes as its terminal."""
 
     def __init__(self, flags, name="test", wrap=(), program=None):
@@ -122,11 +160,9 @@ class Vm:
         self.runtime = tempfile.mkdtemp(prefix="neap-test-")
         self.env = dict(os.environ, XDG_RUNTIME_DIR=self.runtime)
         self.command = [*wrap, program or neap_path(), "run", "--name", name, *flags]
-        self.output = b""
-        self.seen = 0
         self._rpc = None
-        self.process = subprocess.Popen(self.command, env=self.env, stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        super().__init__(subprocess.Popen(self.command, env=self.env, stdin=subprocess.PIPE,
+                                          stdout=subprocess.PIPE, stderr=subprocess.PIPE))
 
     def __enter__(self):
         return self
@@ -177,35 +213,6 @@ class Vm:
         if check and done.returncode != 0:
             raise AssertionError("neap %s: exit %d: %s" % (" ".join(words), done.returncode, done.stderr))
         return done.stdout if check else done
-
-    def type(self, line):
-        self.process.stdin.write(line.encode() + b"\n")
-        self.process.stdin.flush()
-
-    def expect(self, pattern, patience_s=None):
-        """The match of the first place after the last one where @pattern stands on the console."""
-        deadline = time.monotonic() + (patience_s or PATIENCE_S)
-        compiled = re.compile(pattern.encode())
-        while True:
-            match = compiled.search(self.output, self.seen)
-            if match:
-                self.seen = match.end()
-                return match
-            left = deadline - time.monotonic()
-            ready = left > 0 and select.select([self.process.stdout], [], [], left)[0]
-            data = os.read(self.process.stdout.fileno(), 65536) if ready else b""
-            if not data:
-                raise AssertionError("%r did not appear; the console says: %r" %
-                                     (pattern, self.output[self.seen:][-2000:]))
-            self.output += data
-
-    def ask(self, command, patience_s=None):
-        """Type a command of the embedded guest; the words of its `ok` answer as a dict."""
-        self.type(command)
-        match = self.expect(r"(ok|error) ([^\r\n]*)[\r\n]", patience_s)
-        text = match.group(2).decode()
-        assert match.group(1) == b"ok", "%s: error %s" % (command, text)
-        return dict(word.split("=", 1) for word in text.split() if "=" in word)
 
     def wait(self):
         """Its exit status."""
