@@ -3,9 +3,9 @@
 """check_docs.py DOCS NEAP - what is written about neap agrees with the program NEAP.
 
 DOCS is where the build made the manual. Checked: man finds nothing to warn about; docs/api.md in
-the tree is what the build made; every command and flag of the program's help is in neap(1), and
-every key of vm.json in vm.json(5); README.md and docs/*.md use only commands and flags that exist,
-and name only files that exist.
+the tree is what the build made, and so are the states of a block in docs/MEMORY.md; every command
+and flag of the program's help is in neap(1), and every key of vm.json in vm.json(5); README.md and
+docs/*.md use only commands and flags that exist, and name only files that exist.
 """
 import os
 import re
@@ -59,6 +59,13 @@ def complaints_about_api():
             yield f"docs/api.md:1: is not what the build makes: cp {os.path.relpath(DOCS)}/api.md docs/"
 
 
+def complaints_about_blocks():
+    with open(f"{DOCS}/blocks.md", encoding="utf-8") as made:
+        if made.read() not in tree.read("docs/MEMORY.md"):
+            yield (f"docs/MEMORY.md: the states of a block are not what the build makes: put "
+                   f"{os.path.relpath(DOCS)}/blocks.md there")
+
+
 def known_flags(helps):
     flags = {flag for text in helps.values() for flag in FLAG.findall(text)}
     return flags | {f"--no-{flag[2:]}" for flag in flags} | {"--help", "--version"}
@@ -104,7 +111,7 @@ def main():
         tree.skip("man is not installed (tools/setup test)")
     helps = commands()
     found = list(complaints_about_man_pages(helps)) + list(complaints_about_api())
-    found += list(complaints_about_rooms())
+    found += list(complaints_about_blocks()) + list(complaints_about_rooms())
     prose = ["README.md"] + [f"docs/{name}" for name in sorted(os.listdir(f"{tree.ROOT}/docs"))
                              if name.endswith(".md")]
     for path in prose:

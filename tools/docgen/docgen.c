@@ -22,6 +22,7 @@ static const struct {
 	{ "@MAN-KEYS@\n", man_keys },	      { "@MAN-EXIT-CODES@\n", man_exit_codes },
 	{ "@MD-VERBS@\n", md_verbs },	      { "@MD-EVENTS@\n", md_events },
 	{ "@MD-STATES@\n", md_states },	      { "@MD-ERRORS@\n", md_errors },
+	{ "@MD-BLOCKS@\n", md_blocks },
 };
 
 static void print_line(const char *line)

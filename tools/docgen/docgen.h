@@ -15,4 +15,7 @@ void md_events(void);
 void md_states(void);
 void md_errors(void);
 
+/* blocks.c: in docs/MEMORY.md */
+void md_blocks(void);
+
 #endif
