@@ -4,11 +4,10 @@
  * Direct I/O, because a write must have failed when it failed: through the page cache the error
  * comes later, to somebody else, or never; and because the host is short of memory when we write.
  *
- * pread and pwrite, one call per piece. Reading in 2, 4 or 8 parts by io_uring (or kernel AIO), and
- * opening one part while the next is on its way, was measured beside it: within the disk's own scatter
- * on a machine at rest (the parts arrive nearly together), and slower by a tenth to a half on a busy
- * one, where each wait is one more turn at the processor. What counts is huge pages for the buffers
- * (swap_locked.h).
+ * pread and pwrite, one call per piece. io_uring was measured beside it on a machine at rest: the same
+ * read in 1 to 8 parts took as long, within the disk's own scatter. Opening one part while the next is
+ * on its way (io_uring, kernel AIO; 2 to 8 parts) was measured on a busy two-core machine only: no
+ * gain, up to half as long again. What counts is huge pages for the buffers (swap_locked.h).
  *
  * Not done: on a file system that writes every block to a new place (btrfs without its "no copy on
  * write" attribute) room that was allocated can still run out later; such a write fails, and the
