@@ -19,9 +19,10 @@
  *            host and a slow disk look like this.
  *
  * Invariants
- *  A1  Looks count in a row only if they follow each other in time: after a gap (the process was
- *      stopped and continued, the host suspended, or we got no processor) all counts start anew. So
- *      SIGSTOP for a minute and SIGCONT is no alarm, however the clock has jumped.
+ *  A1  Only time that we were awake in counts. Where looks do not follow each other closely (the
+ *      process was stopped and continued, the host suspended, or we got no processor) the gap is
+ *      nothing, and looks at stopped threads are counted anew. So SIGSTOP for a minute and SIGCONT is
+ *      no alarm, however the clock has jumped.
  *  A2  failed() is called at most once.
  *  A3  starved(true) and starved(false) alternate, both from this thread.
  *  A4  What watch_fail() and watch_starved() do is allowed in a signal handler.
@@ -133,12 +134,10 @@ static const char *verdict(const struct watched *who, enum look look)
 	return NULL;
 }
 
-static void forget_locked(struct watch *watch)
+static void forget_stops_locked(struct watch *watch)
 {
-	for (unsigned i = 0; i < watch->count; i++) {
+	for (unsigned i = 0; i < watch->count; i++)
 		watch->threads[i]->stopped_looks = 0;
-		watch->threads[i]->asleep_ns = 0;
-	}
 }
 
 /* True: look again soon. */
@@ -175,8 +174,10 @@ static bool look_around(struct watch *watch, unsigned interval_ms)
 
 	watch->looked_ns = now_ns;
 	(void)pthread_mutex_lock(&watch->lock);
-	if (elapsed_ns > GAP_FACTOR * interval_ms * NS_PER_MS) /* A1 */
-		forget_locked(watch);
+	if (elapsed_ns > GAP_FACTOR * interval_ms * NS_PER_MS) { /* A1 */
+		forget_stops_locked(watch);
+		elapsed_ns = 0;
+	}
 	suspicious = look_around_locked(watch, elapsed_ns);
 	(void)pthread_mutex_unlock(&watch->lock);
 	return suspicious;

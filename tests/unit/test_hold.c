@@ -205,9 +205,13 @@ static void bl04_what_a_disk_reads_into_held_frames_is_found(void **state)
 
 static void without_holding_the_same_reads_are_lost(void **state)
 {
-	struct scene scene = { .ram = rig_open(NULL) };
+	struct scene scene = { .ram = NULL };
 
 	(void)state;
+#ifdef __SANITIZE_THREAD__
+	test_skip_case("evictions are too slow under ThreadSanitizer to meet a read");
+#endif
+	scene.ram = rig_open(NULL);
 	play(&scene, PATIENCE_ROUNDS, true);
 	assert_true(scene.lost > 0);
 	rig_close(scene.ram);

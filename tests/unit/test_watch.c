@@ -21,7 +21,7 @@
 #include "memory/ram_internal.h"
 #include "memory/watch.h"
 
-enum { PATIENCE_S = 20, TRIES = 10, CALM_LOOKS = 10, WHY_BYTES = 160 };
+enum { PATIENCE_S = 60, TRIES = 10, CALM_LOOKS = 10, LONG_ENOUGH_MS = 50, WHY_BYTES = 160 };
 
 /* What was told, and a way to wait for it. */
 struct told {
@@ -173,6 +173,14 @@ static void stay_calm(struct told *told)
 	}
 }
 
+/* A thread that ends behind its library's back upsets their accounts of it. */
+static void skip_if_nobody_may_die(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	test_skip_case("sanitizers want threads to end as they should");
+#endif
+}
+
 static uint64_t notice_death_ns(void)
 {
 	struct player player;
@@ -196,6 +204,7 @@ static void uf01_a_dead_thread_is_noticed_in_time(void **state)
 	uint64_t best_ns = UINT64_MAX;
 
 	(void)state;
+	skip_if_nobody_may_die();
 	for (int i = 0; i < TRIES && best_ns > WATCH_NOTICE_MS * NS_PER_MS; i++)
 		best_ns = notice_death_ns();
 	print_message("noticed after %llu us\n", (unsigned long long)(best_ns / NS_PER_US));
@@ -219,9 +228,11 @@ static void two_that_die_are_one_alarm(void **state)
 {
 	struct player players[2];
 	struct told told;
-	struct watch *watch = start(&told);
+	struct watch *watch;
 
 	(void)state;
+	skip_if_nobody_may_die();
+	watch = start(&told);
 	for (int i = 0; i < 2; i++)
 		player_start(&players[i], watch, DIE);
 	for (int i = 0; i < 2; i++)
@@ -391,7 +402,11 @@ static int lose_a_descriptor(void)
 		return 3;
 	for (int i = 0; i < PATIENCE_S * 1000 && failures_of(&victim.told) == 0; i++)
 		nap(); /* no assertions in this process */
-	if (!atomic_load(&victim.touching) || atomic_load(&victim.seen) != -1)
+	while (!atomic_load(&victim.touching))
+		nap();
+	for (int i = 0; i < LONG_ENOUGH_MS; i++)
+		nap();
+	if (atomic_load(&victim.seen) != -1)
 		return 4; /* it saw a zero that nobody wrote */
 	return strcmp(victim.told.why, "the thread that answers page faults failed") ? 5 : 0;
 }
@@ -403,7 +418,7 @@ static void a_descriptor_closed_by_mistake_ends_the_vm_and_shows_no_zeros(void *
 
 	(void)state;
 	if (child == 0)
-		_exit(lose_a_descriptor());
+		(void)syscall(SYS_exit_group, lose_a_descriptor()); /* whoever still sleeps */
 	assert_int_equal(waitpid(child, &status, 0), child);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == TEST_EXIT_SKIP)
 		test_skip_case("this process may not use userfaultfd");
