@@ -16,7 +16,7 @@
  *  A1  Only ABSENT blocks are prepared, only with block_prepare(), and only FRESH ones given back:
  *      the frame table is the one truth about what is prepared.
  *  A2  A block that was discarded is not put into stock until it is touched or wished for: a
- *      balloon gets nothing back otherwise. A front may reach such blocks (a guest that goes through
+ *      balloon gets nothing back otherwise. (All of RAM at once is a reset, though.) A front may reach such blocks (a guest that goes through
  *      memory it had reported free), but none with a page in the balloon.
  *  A3  At most STEP_BLOCKS system calls between two looks at everything.
  *  A4  In front of a stream the block right after the edge comes after a few others: a guest at full
@@ -305,7 +305,12 @@ uint64_t ahead_give_back(struct ahead *ahead, uint64_t now_ns)
 
 void ahead_discarded(struct ahead *ahead, uint64_t first_block, uint64_t block_count)
 {
-	if (ahead->most_blocks)
+	if (ahead->most_blocks == 0)
+		return;
+	if (block_count ==
+	    ahead->ram->frames.block_count) /* a reset: nobody's, and soon used again */
+		known_clear(&ahead->gone, first_block, block_count);
+	else
 		known_set(&ahead->gone, first_block, block_count);
 }
 

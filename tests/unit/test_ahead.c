@@ -257,6 +257,19 @@ static void discarded_blocks_are_left_alone_until_somebody_wants_them(void **sta
 	assert_true(is_absent(lab, 10));
 }
 
+static void a_reset_begins_anew(void **state)
+{
+	struct lab *lab = *state;
+
+	discard(lab, 1, 10);
+	pass(lab, NS_PER_S);
+	assert_true(is_absent(lab, 1));
+	discard(lab, 0, BLOCKS);
+	pass(lab, NS_PER_S);
+	assert_true(is_fresh(lab, 0) && is_fresh(lab, 1));
+	assert_int_equal(count_fresh(lab), STOCK);
+}
+
 static void a_wish_is_granted_some_now_and_the_rest_soon(void **state)
 {
 	struct lab *lab = *state;
@@ -427,6 +440,7 @@ int main(void)
 		WITH_LAB(a_stock_goes_back_while_the_host_fills_up),
 		WITH_LAB(a_famine_takes_it_all_and_for_a_while),
 		WITH_LAB(discarded_blocks_are_left_alone_until_somebody_wants_them),
+		WITH_LAB(a_reset_begins_anew),
 		WITH_LAB(a_wish_is_granted_some_now_and_the_rest_soon),
 		WITH_LAB(wishes_without_end_are_forgotten),
 		WITH_LAB(the_limit_holds_for_what_is_prepared),
