@@ -46,6 +46,7 @@ struct ahead {
 	uint64_t pool_total, pool_available; /* at pool_read_ns */
 	uint64_t pool_read_ns;		     /* 0: not yet */
 	uint64_t look_again_ns;		     /* there was nothing to prepare */
+	uint64_t crowded_ns;		     /* when ahead_note_crowded() was called; 0: never */
 	uint64_t busy_block;		     /* not this one now; UINT64_MAX: none */
 	unsigned recent;		     /* the front that moved last */
 
@@ -63,6 +64,10 @@ void ahead_fini(struct ahead *ahead); /* also on a zeroed one */
 /* Prepare or give back a little. When to be called again, in clock_now_ns() time: not after @now_ns
  * means at once; UINT64_MAX: when something happens. */
 uint64_t ahead_step(struct ahead *ahead, uint64_t now_ns);
+
+/* The host has no processor to spare for the thread that calls ahead_step(): nothing is prepared in
+ * front of streams for a while. */
+void ahead_note_crowded(struct ahead *ahead, uint64_t now_ns);
 
 /* As keeper_touched(). @ret_wake: there is work now. */
 int ahead_touched(struct ahead *ahead, uint64_t block, bool *ret_wake);

@@ -27,6 +27,8 @@
 #include "memory/sampler.h"
 #include "memory/watch.h"
 
+#define CROWDED_NS (200 * NS_PER_US)
+
 struct keeper {
 	struct ahead ahead;
 	struct sampler sampler;
@@ -58,11 +60,30 @@ static void sleep_until(struct keeper *keeper, uint64_t wake_ns)
 	atomic_store(&keeper->asleep, false);
 }
 
+static uint64_t cpu_now_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+/* A step that took much longer than it worked: others have our processor. */
+static uint64_t step_ahead(struct keeper *keeper, uint64_t now_ns)
+{
+	uint64_t cpu_ns = cpu_now_ns();
+	uint64_t next_ns = ahead_step(&keeper->ahead, now_ns);
+	uint64_t took_ns = clock_now_ns() - now_ns;
+
+	if (took_ns > 2 * (cpu_now_ns() - cpu_ns) + CROWDED_NS)
+		ahead_note_crowded(&keeper->ahead, now_ns + took_ns);
+	return next_ns;
+}
+
 static uint64_t step(struct keeper *keeper)
 {
-	uint64_t now_ns = clock_now_ns();
-	uint64_t sampler_ns = sampler_step(&keeper->sampler, now_ns);
-	uint64_t ahead_ns = ahead_step(&keeper->ahead, now_ns);
+	uint64_t sampler_ns = sampler_step(&keeper->sampler, clock_now_ns());
+	uint64_t ahead_ns = step_ahead(keeper, clock_now_ns());
 
 	return sampler_ns < ahead_ns ? sampler_ns : ahead_ns;
 }

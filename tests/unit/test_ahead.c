@@ -170,6 +170,23 @@ static void a_ramp_downwards_does_as_well(void **state)
 	}
 }
 
+static void a_crowded_host_gets_no_help_in_front(void **state)
+{
+	struct lab *lab = *state;
+
+	(void)touch(lab, 20);
+	(void)touch(lab, 21);
+	ahead_note_crowded(&lab->ahead, lab->now_ns);
+	pass(lab, NS_PER_MS);
+	assert_true(is_absent(lab, 22) && is_absent(lab, 23));
+	ahead_prepare(&lab->ahead, 30, 1);
+	(void)touch(lab, 22);
+	(void)touch(lab, 23);
+	pass(lab, 2 * NS_PER_S); /* the stream is too old by then: a stock of what comes after it */
+	assert_int_equal(count_fresh(lab), STOCK);
+	assert_true(is_fresh(lab, 24));
+}
+
 static void the_ends_of_ram_are_the_ends_of_a_ramp(void **state)
 {
 	struct lab *lab = *state;
@@ -435,6 +452,7 @@ int main(void)
 		WITH_LAB(a_stock_that_was_used_is_filled_again),
 		WITH_LAB(a_ramp_finds_its_blocks_ready_and_mapped),
 		WITH_LAB(a_ramp_downwards_does_as_well),
+		WITH_LAB(a_crowded_host_gets_no_help_in_front),
 		WITH_LAB(the_ends_of_ram_are_the_ends_of_a_ramp),
 		WITH_LAB(what_a_ramp_left_behind_goes_back_with_no_stock),
 		WITH_LAB(a_stock_goes_back_while_the_host_fills_up),
