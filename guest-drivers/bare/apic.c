@@ -93,8 +93,12 @@ void apic_send_wake(uint8_t apic_id)
 	send(apic_id, COMMAND_ASSERT | VECTOR_IPI);
 }
 
-void apic_send_start(uint8_t apic_id, uint8_t page)
+void apic_send_init(uint8_t apic_id)
 {
 	send(apic_id, COMMAND_ASSERT | COMMAND_INIT);
+}
+
+void apic_send_startup(uint8_t apic_id, uint8_t page)
+{
 	send(apic_id, COMMAND_ASSERT | COMMAND_STARTUP | page);
 }

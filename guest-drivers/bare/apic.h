@@ -24,7 +24,9 @@ uint64_t apic_measure_tsc_khz(void);
 
 void apic_send_wake(uint8_t apic_id);
 
-/* INIT, then start-up at @page (address / 4096, below 1 MiB). */
-void apic_send_start(uint8_t apic_id, uint8_t page);
+/* INIT, then start-up at @page (address / 4096, below 1 MiB). Who runs already takes no notice of a
+ * start-up. */
+void apic_send_init(uint8_t apic_id);
+void apic_send_startup(uint8_t apic_id, uint8_t page);
 
 #endif

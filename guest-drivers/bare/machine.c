@@ -16,7 +16,10 @@ enum {
 	TRAMPOLINE_PAGE = 8, /* 0x8000; what lies there is put back */
 	GED_POWER_BUTTON = 1 << 0,
 };
-static const uint64_t start_patience_ns = 1000000000;
+/* A busy host may keep a processor waiting for seconds, and one that comes late would run into the next
+ * one's trampoline: the same number, the same task segment, a triple fault. */
+static const uint64_t start_patience_ns = 20000000000;
+static const uint64_t startup_again_ns = 50000000; /* one may be lost, as the SDM says */
 static const uint64_t spin_before_halt_ns = 100000;
 
 extern const char bare_trampoline[], bare_trampoline_cpu[], bare_trampoline_end[];
@@ -29,14 +32,19 @@ static bool start_cpu(unsigned number, uint8_t apic_id)
 	static char saved[256];
 	char *page = (char *)((uint64_t)TRAMPOLINE_PAGE << 12);
 	size_t len = (size_t)(bare_trampoline_end - bare_trampoline);
-	uint64_t deadline_ns = cpu_now_ns() + start_patience_ns;
+	uint64_t now_ns = cpu_now_ns(), deadline_ns = now_ns + start_patience_ns, next_ns = now_ns;
 
 	memcpy(saved, page, len);
 	memcpy(page, bare_trampoline, len);
 	memcpy(page + (bare_trampoline_cpu - bare_trampoline), &number, sizeof(number));
-	apic_send_start(apic_id, TRAMPOLINE_PAGE);
-	while (!bare_cpus[number].online && cpu_now_ns() < deadline_ns)
+	apic_send_init(apic_id);
+	while (!bare_cpus[number].online && (now_ns = cpu_now_ns()) < deadline_ns) {
+		if (now_ns >= next_ns) {
+			apic_send_startup(apic_id, TRAMPOLINE_PAGE);
+			next_ns = now_ns + startup_again_ns;
+		}
 		cpu_relax();
+	}
 	memcpy(page, saved, len);
 	return bare_cpus[number].online;
 }
