@@ -233,7 +233,7 @@ void *limit_thread(void *unused)
 
 	(void)unused;
 	while (!atomic_load(&world.stop_others)) {
-		uint64_t limit = frames / 4 + test_random_below(&random, frames);
+		uint64_t limit = frames / 8 + test_random_below(&random, frames * 3 / 4);
 
 		if (test_random_below(&random, 8) == 0)
 			limit = 0;

@@ -5,7 +5,8 @@
 The embedded guest fills its working set and three processors count in every page of it, each its own
 way, with locked increments. Meanwhile the limit of its memory moves, the balloon takes and gives,
 blocks are sampled, the VM is paused and resumed, and (2M) somebody else takes the pool, which is a
-hugetlbfs mount of our own with a size= limit. At the end of each round every total must be exact.
+hugetlbfs mount of our own with a size= limit. At the end of each round every total must be exact. At
+last it is reset twice in the middle of a round.
 Run 2M through tests/tools/with-hugepages 40.
 """
 import json
@@ -25,6 +26,7 @@ POOL_MIB, HOG_MIB, RAM_MIB, WORK_MIB = 80, 24, 96, 56
 BALLOON_MIB = 24
 COUNTERS = (1, 2, 3)
 ROUND_COUNTS = 12
+RESETS = 2
 
 
 class Hog:
@@ -104,6 +106,18 @@ class Stress:
         self.vm.ask("tally", patience_s=60)
         self.vm.ask("verify random 2M %d" % self.dice.randrange(1, 1000), patience_s=60)
 
+    def reset(self):
+        """In the middle of it all; nothing of the old guest may be left, in RAM or in swap."""
+        for cpu in COUNTERS:
+            self.vm.type("on %d count 1000 random" % cpu)
+        self.act()
+        self.vm.call("vm.reset")
+        ready = self.vm.expect(r"ready cpus=(\d+)", patience_s=60)
+        assert int(ready.group(1)) == len(COUNTERS) + 1, "a processor did not come back: %s" % ready.group(0)
+        assert self.vm.call("vm.memory")["swap"]["used_bytes"] < WORK_MIB * MIB // 4
+        self.vm.ask("fill %dM %d" % (WORK_MIB, self.dice.randrange(1, 1000)), patience_s=60)
+        self.vm.ask("verify", patience_s=60)
+
     def run(self):
         self.vm.rpc  # else its own sentence is the error
         self.vm.expect("ready ", patience_s=60)
@@ -119,6 +133,8 @@ class Stress:
                               swap["aborts"], swap["refaults"], self.most_taken // MIB), flush=True)
         assert swap["out_bytes"] > WORK_MIB * MIB // 4, "hardly anything went to swap: %r" % swap
         assert swap["in_bytes"] > 0 and swap["write_errors"] == 0 and swap["read_errors"] == 0, swap
+        for _ in range(RESETS):
+            self.reset()
         self.vm.call("vm.kill")
         self.vm.wait()
 

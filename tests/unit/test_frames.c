@@ -398,6 +398,42 @@ static void counters_and_holds_add_up_after_threads_did_what_they_liked(void **s
 	frames_fini(&crowd.frames);
 }
 
+static void *move_to_and_fro(void *arg)
+{
+	struct crowd *crowd = arg;
+
+	while (!atomic_load(&crowd->next)) {
+		uint64_t word = frames_lock(&crowd->frames, 3);
+		bool resident = frame_state_of(word) == FRAME_RESIDENT;
+
+		(void)frames_unlock(&crowd->frames, 3, resident ? FRAME_SAMPLED : FRAME_RESIDENT, 0,
+				    ACTOR_SAMPLER);
+	}
+	return NULL;
+}
+
+/* A release takes no lock: it comes in the middle of somebody's move. */
+static void releases_in_the_middle_of_moves_are_not_lost(void **state)
+{
+	struct crowd crowd = { .frames = open_frames(BLOCKS) };
+	pthread_t mover;
+
+	(void)state;
+	assert_int_equal(pthread_create(&mover, NULL, move_to_and_fro, &crowd), 0);
+	for (unsigned batch = 0; batch < ROUNDS / 8; batch++) {
+		(void)frames_lock(&crowd.frames, 3);
+		for (unsigned i = 0; i < MOST_HOLDS; i++)
+			assert_true(frames_hold_locked(&crowd.frames, 3));
+		frames_unlock_same(&crowd.frames, 3);
+		for (unsigned i = 0; i < MOST_HOLDS; i++)
+			frames_release(&crowd.frames, 3);
+		assert_int_equal(frame_holds_of(frames_peek(&crowd.frames, 3)), 0);
+	}
+	atomic_store(&crowd.next, 1);
+	assert_int_equal(pthread_join(mover, NULL), 0);
+	frames_fini(&crowd.frames);
+}
+
 static void a_table_that_was_never_made_can_be_ended(void **state)
 {
 	struct frames frames = { 0 };
@@ -418,6 +454,7 @@ int main(void)
 		cmocka_unit_test(a_locked_block_is_not_locked_twice_and_others_are_free),
 		cmocka_unit_test(the_lock_lets_one_thread_in_at_a_time),
 		cmocka_unit_test(counters_and_holds_add_up_after_threads_did_what_they_liked),
+		cmocka_unit_test(releases_in_the_middle_of_moves_are_not_lost),
 		cmocka_unit_test(a_table_that_was_never_made_can_be_ended),
 	};
 
