@@ -27,6 +27,12 @@ bool engine_make_room(struct ram *ram)
 	return false;
 }
 
+bool engine_may_grow(struct ram *ram, uint64_t block)
+{
+	return !ram->swapper || frame_state_of(frames_peek(&ram->frames, block)) != FRAME_ABSENT ||
+	       swapper_may_grow(ram->swapper);
+}
+
 bool engine_read_back(struct ram *ram, uint64_t block)
 {
 	return ram->swapper && swapper_read(ram->swapper, block);

@@ -19,7 +19,8 @@
  *  P2  What it does follows from the state, never from the kind of the message: messages go stale.
  *  P3  Every message read is answered at once or in `sleepers` until it is. When there is no room,
  *      messages stay in the kernel until there is: their senders sleep on.
- *  P4  `starved(true)` and `starved(false)` alternate, both from this thread.
+ *  P4  `starved(true)` and `starved(false)` alternate, both from this thread. With swap the first is
+ *      told only when TELL_AFTER_NS have not helped.
  *
  * Stall. The time from the message's arrival (as far as we can see it: when we woke up for it) to
  * the mapping, summed over all messages: what vCPUs and devices waited for us. The kernel's own
@@ -50,6 +51,8 @@
 
 enum { MAX_SLEEPERS = 2048, RETRY_MS = 2, MESSAGES_PER_READ = 16, PAGER_NICE = -15 };
 
+#define TELL_AFTER_NS (20 * NS_PER_MS)
+
 struct sleeper {
 	uint64_t offset_bytes;
 	uint64_t since_ns;
@@ -63,14 +66,14 @@ struct pager {
 	bool told; /* P4 */
 	pthread_t thread;
 	unsigned sleeper_count, starving_count;
-	uint64_t starving_since_ns;
 	struct sleeper sleepers[MAX_SLEEPERS];
 	struct runs runs; /* 4 KiB memory */
 	struct watched watched;
 
 	/* Written by the thread, read by any. */
 	_Atomic uint64_t faults, stall_ns, starved_ns, ahead_hits;
-	_Atomic uint64_t asleep, asleep_since_sum_ns, told_since_ns; /* of those who sleep now */
+	_Atomic uint64_t asleep, asleep_since_sum_ns,
+		starving_since_ns; /* of those who sleep now */
 };
 
 static void add(_Atomic uint64_t *counter, uint64_t value)
@@ -98,6 +101,9 @@ static bool settle(struct pager *pager, const struct sleeper *sleeper, const str
 	uint64_t block = sleeper->offset_bytes >> BLOCK_SHIFT;
 	bool was_fresh = false;
 
+	*ret_touch = TOUCH_NO_MEMORY;
+	if (!engine_may_grow(ram, block))
+		return true;
 	do
 		*ret_touch = block_touch(ram, sleeper->offset_bytes, run, &was_fresh);
 	while (*ret_touch == TOUCH_NO_MEMORY && engine_make_room(ram));
@@ -158,21 +164,34 @@ static gpa_t starving_gpa(const struct pager *pager)
 	return GPA(0);
 }
 
+static void note_starving(struct pager *pager, bool starving)
+{
+	uint64_t since_ns = atomic_load(&pager->starving_since_ns);
+
+	if (starving == (since_ns != 0))
+		return;
+	if (!starving)
+		add(&pager->starved_ns, clock_now_ns() - since_ns);
+	atomic_store(&pager->starving_since_ns, starving ? clock_now_ns() : 0);
+}
+
+/* With swap, some block of ours leaves in a moment: a famine is when none does. */
+static bool is_news(const struct pager *pager)
+{
+	return !pager->ram->swapper ||
+	       clock_now_ns() - atomic_load(&pager->starving_since_ns) >= TELL_AFTER_NS;
+}
+
 static void tell(struct pager *pager)
 {
 	const struct ram_events *events = &pager->ram->events;
 	bool starving = pager->starving_count > 0 ||
 			(pager->sleeper_count > 0 && engine_is_starving(pager->ram));
 
-	if (starving == pager->told) /* P4 */
+	note_starving(pager, starving);
+	if (starving == pager->told || (starving && !is_news(pager))) /* P4 */
 		return;
 	pager->told = starving;
-	if (starving) {
-		atomic_store(&pager->told_since_ns, clock_now_ns());
-	} else {
-		add(&pager->starved_ns, clock_now_ns() - atomic_load(&pager->told_since_ns));
-		atomic_store(&pager->told_since_ns, 0);
-	}
 	if (events->starved)
 		events->starved(events->ctx, starving_gpa(pager), starving);
 }
@@ -233,6 +252,11 @@ static bool read_messages(struct pager *pager, uint64_t now_ns)
 	return true;
 }
 
+static bool is_starving(const struct pager *pager)
+{
+	return atomic_load(&pager->starving_since_ns) != 0;
+}
+
 enum turn { TURN_AGAIN, TURN_STOP, TURN_FAILED };
 
 static enum turn take_turn(struct pager *pager)
@@ -244,7 +268,7 @@ static enum turn take_turn(struct pager *pager)
 	bool well = true;
 
 	watch_idle(&pager->watched);
-	if (poll(ready, ARRAY_LEN(ready), pager->told ? RETRY_MS : -1) < 0 && errno != EINTR)
+	if (poll(ready, ARRAY_LEN(ready), is_starving(pager) ? RETRY_MS : -1) < 0 && errno != EINTR)
 		return TURN_FAILED;
 	now_ns = clock_now_ns();
 	watch_busy(&pager->watched);
@@ -252,7 +276,7 @@ static enum turn take_turn(struct pager *pager)
 		return TURN_STOP;
 	if (ready[1].revents)
 		(void)event_drain(pager->poke_fd);
-	if (pager->sleeper_count && (ready[1].revents || pager->told))
+	if (pager->sleeper_count && (ready[1].revents || is_starving(pager)))
 		well = look_again(pager);
 	if (well && ready[2].revents)
 		well = read_messages(pager, now_ns);
@@ -346,13 +370,13 @@ static uint64_t read_counter(const _Atomic uint64_t *counter)
 void pager_read_statistics(const struct pager *pager, struct ram_statistics *statistics)
 {
 	uint64_t now_ns = clock_now_ns();
-	uint64_t told_since_ns = read_counter(&pager->told_since_ns);
+	uint64_t starving_since_ns = read_counter(&pager->starving_since_ns);
 
 	statistics->faults = read_counter(&pager->faults);
 	statistics->ahead_hits = read_counter(&pager->ahead_hits);
 	statistics->stall_ns = read_counter(&pager->stall_ns) +
 			       read_counter(&pager->asleep) * now_ns -
 			       read_counter(&pager->asleep_since_sum_ns);
-	statistics->starved_ns =
-		read_counter(&pager->starved_ns) + (told_since_ns ? now_ns - told_since_ns : 0);
+	statistics->starved_ns = read_counter(&pager->starved_ns) +
+				 (starving_since_ns ? now_ns - starving_since_ns : 0);
 }

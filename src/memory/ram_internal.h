@@ -82,6 +82,10 @@ bool engine_make_room(struct ram *ram);
 /* @block is READING: have it read. False: not now, nothing was begun. Any thread. */
 bool engine_read_back(struct ram *ram, uint64_t block);
 
+/* May a touch of @block be answered now, or would it be beyond the VM's own limit? False: ask again
+ * when engine_arrived() has been called. Any thread. */
+bool engine_may_grow(struct ram *ram, uint64_t block);
+
 /* The pager's, after each touch that it answered. */
 void engine_touched(struct ram *ram, uint64_t block);
 

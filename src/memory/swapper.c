@@ -4,6 +4,7 @@
  * Design. SWAPPER_WORKERS threads, each with its own way into the store (buffers, cipher). A worker
  * picks its next job under `lock`, does it without, and comes again. A job is one block, a
  * millisecond or two, and the order of picking is the priority:
+ *     evictions of what is above the limit    or many reads at once would never let one go
  *     reads that somebody sleeps for          swapper_in.c
  *     evictions that somebody sleeps for      swapper_out.c; how many: pressure.c, which: victims.c
  *     reads ahead of a sweep                  readahead.c
@@ -35,6 +36,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 
 #include "memory/swapper_internal.h"
 
@@ -42,7 +44,8 @@
 #define PRESSURE_NS (5 * NS_PER_MS)
 #define WANTED_NS   (5 * NS_PER_MS) /* the pager asks every 2 ms while somebody sleeps */
 
-enum { STACK_BYTES = 128 * KIB_BYTES };
+/* Where we may, we go before those who wait for us, but after the pager. */
+enum { STACK_BYTES = 128 * KIB_BYTES, WORKER_NICE = -10 };
 
 bool swapper_is_untouched(void *swapper, uint64_t block)
 {
@@ -99,8 +102,8 @@ static bool pick_locked(struct swapper *swapper, struct swap_job *job)
 		swapper_cancel_reads_locked(swapper);
 		return false;
 	}
-	return swapper_pick_read_locked(swapper, job) || swapper_pick_evict_locked(swapper, job) ||
-	       swapper_pick_back_locked(swapper, job);
+	return swapper_pick_excess_locked(swapper, job) || swapper_pick_read_locked(swapper, job) ||
+	       swapper_pick_evict_locked(swapper, job) || swapper_pick_back_locked(swapper, job);
 }
 
 static void do_job(struct swapper *swapper, struct swap_thread *thread, const struct swap_job *job)
@@ -116,7 +119,7 @@ static void do_job(struct swapper *swapper, struct swap_thread *thread, const st
 /* Is there something that nobody will wake us for? */
 static bool has_an_eye_on_something(const struct swapper *swapper, uint64_t now_ns)
 {
-	if (swapper->no_evict_until_ns == UINT64_MAX)
+	if (!swapper_can_evict(swapper, UINT64_MAX - 1))
 		return false;
 	return atomic_load(&swapper->limit_bytes) ||
 	       swapper->pressure.ceiling_bytes != PRESSURE_NONE ||
@@ -184,6 +187,7 @@ static void *worker_main(void *arg)
 	struct swap_thread *thread = arg;
 
 	lock_stack();
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), WORKER_NICE);
 	(void)watch_enter(thread->swapper->ram->watch, &thread->watched);
 	while (!atomic_load(&thread->swapper->stopping))
 		take_turn(thread->swapper, thread);
@@ -358,6 +362,17 @@ void swapper_want_frames(struct swapper *swapper)
 {
 	atomic_store(&swapper->want_frames, true);
 	wake_all(&swapper->wake);
+}
+
+bool swapper_may_grow(struct swapper *swapper)
+{
+	uint64_t limit_bytes = atomic_load_explicit(&swapper->limit_bytes, memory_order_relaxed);
+
+	if (!limit_bytes || !swapper_can_evict(swapper, clock_now_ns()) ||
+	    ram_resident_bytes(swapper->ram) < limit_bytes)
+		return true;
+	wake_one(&swapper->wake);
+	return false;
 }
 
 bool swapper_is_starving(const struct swapper *swapper)

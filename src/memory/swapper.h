@@ -28,6 +28,11 @@ void swapper_touched(struct swapper *swapper, uint64_t block);
 /* The host has no frame for a touch: give some back soon. Any thread, never blocks. */
 void swapper_want_frames(struct swapper *swapper);
 
+/* May this VM take one more block, or is it at its limit? False wakes a worker; ask again when one
+ * was evicted. True whenever nothing can be evicted: nobody waits for ever because of a limit. Any
+ * thread, never blocks. */
+bool swapper_may_grow(struct swapper *swapper);
+
 /* A read waits for a frame now. Any thread. */
 bool swapper_is_starving(const struct swapper *swapper);
 

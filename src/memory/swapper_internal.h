@@ -111,6 +111,8 @@ struct swapper {
 	_Atomic uint64_t limit_bytes;
 	_Atomic bool want_frames, stopping;
 	_Atomic unsigned starving;
+	/* No victim was found, or the store is full or (for ever) closed. */
+	_Atomic uint64_t no_evict_until_ns;
 	_Atomic uint64_t markers[READAHEAD_STREAMS];
 	struct swapper_counters counters;
 
@@ -124,9 +126,7 @@ struct swapper {
 	uint64_t coldest[SWAPPER_COLDEST_ROOM];
 	uint64_t coldest_ns; /* when the keeper was asked last */
 	uint64_t fresh_cursor;
-	uint64_t
-		no_evict_until_ns; /* no victim was found, or the store is full or (for ever) closed */
-	uint64_t wanted_ns;	   /* when somebody found no frame last */
+	uint64_t wanted_ns; /* when somebody found no frame last */
 	struct victims victims;
 	struct readahead readahead;
 	struct pressure pressure;
@@ -154,6 +154,7 @@ uint64_t swapper_next_pending_ns_locked(const struct swapper *swapper);
 
 /* swapper_out.c: evicting */
 bool swapper_pick_evict_locked(struct swapper *swapper, struct swap_job *ret_job);
+bool swapper_pick_excess_locked(struct swapper *swapper, struct swap_job *ret_job);
 void swapper_do_evict(struct swapper *swapper, struct swap_thread *thread,
 		      const struct swap_job *job);
 void swapper_do_drop_fresh(struct swapper *swapper, const struct swap_job *job);

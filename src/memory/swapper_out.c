@@ -45,13 +45,13 @@ bool swapper_watch(void *ctx, uint64_t block)
 
 bool swapper_can_evict(const struct swapper *swapper, uint64_t now_ns)
 {
-	return now_ns >= swapper->no_evict_until_ns;
+	return now_ns >= atomic_load(&swapper->no_evict_until_ns);
 }
 
 void swapper_store_has_room_locked(struct swapper *swapper)
 {
-	if (swapper->no_evict_until_ns != UINT64_MAX)
-		swapper->no_evict_until_ns = 0;
+	if (atomic_load(&swapper->no_evict_until_ns) != UINT64_MAX)
+		atomic_store(&swapper->no_evict_until_ns, 0);
 }
 
 /* Prepared ahead of need, and not used. */
@@ -149,7 +149,7 @@ static bool pick_demanded(struct swapper *swapper, const struct pressure_now *no
 		return true;
 	job->kind = JOB_NONE;
 	if (swapper_can_evict(swapper, now->now_ns))
-		swapper->no_evict_until_ns = now->now_ns + NO_VICTIM_NS;
+		atomic_store(&swapper->no_evict_until_ns, now->now_ns + NO_VICTIM_NS);
 	return false;
 }
 
@@ -163,6 +163,20 @@ static bool pick_ballooned(struct swapper *swapper, uint64_t now_ns, struct swap
 	return false;
 }
 
+static bool began(struct swapper *swapper, const struct swap_job *job)
+{
+	swapper->evicting += job->kind == JOB_EVICT || job->kind == JOB_DROP_FRESH;
+	return true;
+}
+
+bool swapper_pick_excess_locked(struct swapper *swapper, struct swap_job *job)
+{
+	struct pressure_now now = swapper_pressure_now(swapper);
+
+	return now.limit_bytes && now.held_bytes > now.limit_bytes &&
+	       pick_demanded(swapper, &now, true, job) && began(swapper, job);
+}
+
 bool swapper_pick_evict_locked(struct swapper *swapper, struct swap_job *job)
 {
 	struct pressure_now now = swapper_pressure_now(swapper);
@@ -172,11 +186,11 @@ bool swapper_pick_evict_locked(struct swapper *swapper, struct swap_job *job)
 		swapper->wanted_ns = now.now_ns;
 		pressure_short(&swapper->pressure, &now);
 	}
-	if (!pick_demanded(swapper, &now, true, job) && !swapper_pick_ahead_locked(swapper, job) &&
-	    !pick_demanded(swapper, &now, false, job) && !pick_ballooned(swapper, now.now_ns, job))
-		return false;
-	swapper->evicting += job->kind != JOB_READ;
-	return true;
+	return (pick_demanded(swapper, &now, true, job) ||
+		swapper_pick_ahead_locked(swapper, job) ||
+		pick_demanded(swapper, &now, false, job) ||
+		pick_ballooned(swapper, now.now_ns, job)) &&
+	       began(swapper, job);
 }
 
 static void count_out(struct swapper *swapper, const struct swap_job *job, bool zeros)
@@ -197,8 +211,8 @@ static void end_evicting(struct swapper *swapper, bool gone, uint64_t pause_ns)
 	if (gone)
 		swapper_frame_came_free_locked(swapper);
 	if (pause_ns)
-		swapper->no_evict_until_ns =
-			pause_ns == UINT64_MAX ? UINT64_MAX : clock_now_ns() + pause_ns;
+		atomic_store(&swapper->no_evict_until_ns,
+			     pause_ns == UINT64_MAX ? UINT64_MAX : clock_now_ns() + pause_ns);
 	(void)pthread_mutex_unlock(&swapper->lock);
 	if (gone) {
 		engine_arrived(swapper->ram);

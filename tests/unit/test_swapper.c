@@ -13,7 +13,7 @@ enum {
 	SWEEP_BLOCKS = 48,
 	SWEEP_LIMIT_BLOCKS = 20,
 	COUNTERS = 4,
-	COUNTS = 4000
+	COUNTS = 500
 };
 
 static uint64_t frame_bytes;
@@ -247,7 +247,7 @@ static void *discard_and_fill(void *arg)
 {
 	struct rig *rig = arg;
 
-	for (unsigned i = 0; i < 200; i++) {
+	for (unsigned i = 0; i < 100; i++) {
 		uint64_t block = 1 + i % 4;
 		uint64_t frames = BLOCK_BYTES / rig->frame_bytes;
 
