@@ -61,7 +61,7 @@ void stress_fail(const char *format, ...)
 	va_start(args, format);
 	(void)fprintf(stderr, "FAILED (--seed %" PRIu64 "): ", world.options.seed);
 	(void)vfprintf(stderr, format, args);
-	(void)fprintf(stderr, "\n");
+	(void)fprintf(stderr, "\nall moves so far: neap trace %s\n", world.trace_path);
 	va_end(args);
 	_exit(1);
 }
@@ -134,6 +134,7 @@ static struct ram_config guest_config(void)
 		.ram_bytes = options->blocks * BLOCK_BYTES,
 		.frame_bytes = options->frame_bytes,
 		.hugetlbfs_dir = huge ? world.pool_dir : NULL,
+		.trace_path = world.trace_path,
 		.events = { .starved = on_starved,
 			    .failed = on_failed,
 			    .unreadable = on_unreadable,
@@ -171,6 +172,8 @@ static void make_world(void)
 {
 	struct ram_config config;
 
+	(void)snprintf(world.trace_path, sizeof(world.trace_path), "%s/stress-%d.trace",
+		       world.options.dir, (int)getpid());
 	open_pool();
 	if (world.options.direct)
 		open_store();
@@ -530,6 +533,7 @@ int main(int argc, char **argv)
 	ram_close(world.ram);
 	if (world.options.direct)
 		swap_store_close(world.store);
+	trace_audit(world.trace_path);
 	print_message("passed: no byte was lost\n");
 	return 0;
 }

@@ -101,7 +101,7 @@ struct world {
 	struct stress_options options;
 	struct ram *ram, *neighbour;
 	struct swap_store *store; /* ours, or the swapper's */
-	char pool_dir[160];
+	char pool_dir[160], trace_path[256];
 	uint64_t block_count;
 	atomic_bool no_faults, stop_guests, stop_others, stop_hosts; /* in this order */
 	struct numbers numbers;
@@ -165,5 +165,8 @@ bool dead_pages(void *ctx, uint64_t first_page, uint64_t *ret_dead);
 extern const struct swap_io faulty_io;
 void *fault_thread(void *unused);
 void faults_close_the_store(void); /* every write fails from now on */
+
+/* trace_audit.c: when the memory is closed. Removes the file. */
+void trace_audit(const char *path);
 
 #endif
