@@ -111,10 +111,6 @@ int engine_start(struct ram *ram, const struct ram_config *config, struct err *e
 			return result;
 		ram->frames.trace = ram->trace;
 	}
-	if (ram->uffd < 0 && config->swap.dir)
-		return err_set(err, -EPERM,
-			       "swap: %s: memory that nobody watches cannot be swapped",
-			       ram->rights.missing);
 	if (ram->uffd < 0)
 		return 0;
 	result = keeper_start(ram, config, &ram->keeper, err);

@@ -47,6 +47,7 @@
 #include "memory/keeper.h"
 #include "memory/ram_internal.h"
 #include "memory/runs.h"
+#include "memory/steady.h"
 #include "memory/watch.h"
 
 enum { MAX_SLEEPERS = 2048, RETRY_MS = 2, MESSAGES_PER_READ = 16, PAGER_NICE = -15 };
@@ -297,6 +298,10 @@ static void *pager_thread(void *arg)
 	enum turn turn;
 
 	go_first();
+	steady_stack(); /* P1 */
+	steady_memory(pager, sizeof(*pager));
+	steady_memory((const void *)pager->ram->frames.words,
+		      pager->ram->frames.block_count * sizeof(uint64_t));
 	if (watch_enter(watch, &pager->watched) < 0)
 		watch_fail(watch, "the thread that answers page faults cannot be watched: is /proc "
 				  "mounted?");

@@ -49,6 +49,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "memory/steady.h"
 
 enum { STAT_TEXT_BYTES = 128, WHY_BYTES = 160, GAP_FACTOR = 3 };
 
@@ -222,6 +223,7 @@ static void *watch_thread(void *arg)
 	struct watch *watch = arg;
 	bool suspicious = false;
 
+	steady_program();
 	watch->looked_ns = clock_now_ns();
 	while (!atomic_load(&watch->stop)) {
 		struct pollfd wake = { .fd = watch->wake_fd, .events = POLLIN };

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -425,6 +426,56 @@ static void a_descriptor_closed_by_mistake_ends_the_vm_and_shows_no_zeros(void *
 	assert_int_equal(status, 0);
 }
 
+/* "lo" in the flags of the mapping that @address lies in. */
+static bool is_locked(const void *address)
+{
+	FILE *maps = fopen("/proc/self/smaps", "re");
+	unsigned long start, end;
+	bool inside = false, locked = false;
+	char line[512];
+
+	while (maps && fgets(line, sizeof(line), maps)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			inside = (uintptr_t)address >= start && (uintptr_t)address < end;
+		if (inside && strncmp(line, "VmFlags:", 8) == 0)
+			locked = strstr(line, " lo") != NULL;
+	}
+	if (maps)
+		(void)fclose(maps);
+	return locked;
+}
+
+static void what_answers_faults_stays_in_ram(void **state)
+{
+	struct ram_config config = { .ram_bytes = 8 * MIB_BYTES, .frame_bytes = GUEST_PAGE_BYTES };
+	struct rlimit limit;
+	struct ram *ram = NULL;
+	struct err err = { 0 };
+
+	(void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	test_skip_case("sanitizers lock no memory");
+#endif
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur < 8 * MIB_BYTES)
+		test_skip_case("this user may lock less than 8 MiB");
+	if (ram_open(&config, &ram, &err))
+		fail_msg("%s", err.text);
+	if (!ram_has_pager(ram)) {
+		ram_close(ram);
+		test_skip_case("this process may not use userfaultfd");
+	}
+	*(volatile uint8_t *)ram_guest_view(ram, 0) = 1;
+	((volatile uint8_t *)ram_guest_view(ram, 0))[5 * MIB_BYTES] = 1; /* it has answered */
+	assert_true(is_locked(ram->pager));
+	assert_true(is_locked((const void *)ram->frames.words));
+	while (!is_locked(
+		(const void *)(uintptr_t)memcpy)) /* the library's code; the watch does it */
+		nap();
+	assert_true(is_locked((const void *)(uintptr_t)ram_open));
+	assert_false(is_locked(ram_guest_view(ram, 0))); /* that is the guest's */
+	ram_close(ram);
+}
+
 static double cpu_share(uint64_t wall_ns)
 {
 	struct timespec before, after;
@@ -474,6 +525,7 @@ int main(void)
 		cmocka_unit_test(more_threads_than_there_is_room_for_are_refused),
 		cmocka_unit_test(who_starves_is_told_once_for_all),
 		cmocka_unit_test(a_descriptor_closed_by_mistake_ends_the_vm_and_shows_no_zeros),
+		cmocka_unit_test(what_answers_faults_stays_in_ram),
 		cmocka_unit_test(watching_costs_next_to_nothing),
 	};
 
