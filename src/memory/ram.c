@@ -99,40 +99,11 @@ static int open_views(struct ram *ram, struct err *err)
 	return 0;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-/* Frames that were allocated before anybody could touch them: in RAM, and mapped at once. */
-static int note_first_frames(struct ram *ram, uint64_t len_bytes)
-{
-	int result = 0;
-
-	if (ram->known.words)
-		known_set(&ram->known, 0, len_bytes >> ram->frame_shift);
-	for (uint64_t block = 0; block << BLOCK_SHIFT < len_bytes; block++) {
-		(void)frames_lock(&ram->frames, block);
-		frames_unlock(&ram->frames, block, FRAME_RESIDENT, 0, ACTOR_DEVICE);
-	}
-	for (unsigned i = 0; i < ram->layout.region_count && result == 0; i++) {
-		const struct ram_region *region = &ram->layout.regions[i];
-
-		if (region->offset_bytes < len_bytes)
-			result = uffd_map(ram, region->offset_bytes,
-					  least(region->len_bytes,
-						len_bytes - region->offset_bytes));
-	}
-	return result;
-}
-
 /* All of it if reserved, else the first frame. */
 static int take_first_frames(struct ram *ram, const struct ram_config *config, struct err *err)
 {
-	uint64_t total = ram->reserved ? config->ram_bytes : config->frame_bytes;
-	int result = reserve_frames(ram, config, total, err);
-
-	return result ? result : note_first_frames(ram, total);
+	return reserve_frames(ram, config, ram->reserved ? config->ram_bytes : config->frame_bytes,
+			      err);
 }
 
 /* Not being allowed is not an error: then the kernel answers first touches. */

@@ -20,8 +20,11 @@
 
 #include "memory/backing.h"
 #include "memory/ram_internal.h"
+#include "memory/uffd.h"
 
 #define CHUNK_BYTES (32 * MIB_BYTES)
+
+_Static_assert(RAM_HOLE_START % CHUNK_BYTES == 0, "no chunk goes across the hole");
 
 enum { MOST_THREADS = 8 };
 
@@ -37,6 +40,22 @@ static int allocate(const struct ram *ram, uint64_t offset_bytes, uint64_t len_b
 	if (ram->layout.frame_bytes != HUGE_FRAME_BYTES)
 		return backing_allocate(ram->fd, offset_bytes, len_bytes);
 	return backing_populate(ram->fd, ram->host.base + offset_bytes, offset_bytes, len_bytes);
+}
+
+/* Nobody could touch them before: in RAM, and mapped at once, so that they never fault. No chunk goes
+ * across the hole in the guest's addresses. */
+static int note_taken(struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes)
+{
+	uint64_t end = offset_bytes + len_bytes;
+
+	if (ram->known.words)
+		known_set(&ram->known, offset_bytes >> ram->frame_shift,
+			  len_bytes >> ram->frame_shift);
+	for (uint64_t block = offset_bytes >> BLOCK_SHIFT; block << BLOCK_SHIFT < end; block++) {
+		(void)frames_lock(&ram->frames, block);
+		frames_unlock(&ram->frames, block, FRAME_RESIDENT, 0, ACTOR_DEVICE);
+	}
+	return uffd_map(ram, offset_bytes, len_bytes);
 }
 
 static void give_up(struct reserve *reserve, int result)
@@ -59,6 +78,8 @@ static bool take_chunk(struct reserve *reserve)
 	if (len > CHUNK_BYTES)
 		len = CHUNK_BYTES;
 	result = allocate(reserve->ram, offset, len);
+	if (result == 0)
+		result = note_taken(reserve->ram, offset, len);
 	if (result)
 		give_up(reserve, result);
 	atomic_fetch_add(&reserve->done_bytes, len);
