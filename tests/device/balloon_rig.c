@@ -27,6 +27,11 @@ static void note_change(void *ctx)
 	((struct rig *)ctx)->changes++;
 }
 
+static void note_busy(void *ctx)
+{
+	((struct rig *)ctx)->told_busy++;
+}
+
 static struct ram *open_ram(void)
 {
 	bool huge = rig_frame_bytes == HUGE_FRAME_BYTES;
@@ -43,9 +48,9 @@ static struct ram *open_ram(void)
 
 void rig_init(struct rig *rig, uint64_t features)
 {
-	struct balloon_config config = { .features = RIG_ALL_FEATURES,
-					 .changed = note_change,
-					 .ctx = rig };
+	struct balloon_config config = {
+		.features = RIG_ALL_FEATURES, .changed = note_change, .busy = note_busy, .ctx = rig
+	};
 
 	memset(rig, 0, sizeof(*rig));
 	rig->ram = config.ram = open_ram();

@@ -25,6 +25,7 @@ struct rig {
 	struct fake_guest guest;
 	gpa_t list; /* RIG_LIST_PAGES entries, in the first 2 MiB */
 	unsigned changes;
+	unsigned told_busy;
 };
 
 /* Set by main from the command line. */
