@@ -64,6 +64,12 @@ class Share(unittest.TestCase):
     def test_nine_tenths_are_found_within_five_points(self):
         self.is_found(90)
 
+    def test_without_a_sample_nothing_is_said(self):
+        with Vm(["--memory", "64M,sample_blocks=0", "--pages", PAGES]) as vm:
+            vm.expect("ready")
+            vm.ask("fill 16M")
+            self.assertNotIn("sampler", vm.call("vm.memory"))
+
 
 if __name__ == "__main__":
     need_kvm()
