@@ -40,7 +40,9 @@
 
 #include "memory/swapper_internal.h"
 
-#define IDLE_NS	    (250 * NS_PER_MS)
+#define IDLE_NS	    (1 * NS_PER_S)
+#define BOUNDED_NS  (100 * NS_PER_MS)
+#define CALM_NS	    (1 * NS_PER_S)
 #define PRESSURE_NS (5 * NS_PER_MS)
 #define WANTED_NS   (5 * NS_PER_MS) /* the pager asks every 2 ms while somebody sleeps */
 
@@ -116,14 +118,20 @@ static void do_job(struct swapper *swapper, struct swap_thread *thread, const st
 	}
 }
 
-/* Is there something that nobody will wake us for? */
-static bool has_an_eye_on_something(const struct swapper *swapper, uint64_t now_ns)
+/* Until the next look at what nobody wakes us for: memory that grows without a touch that we are told
+ * of (devices, blocks prepared ahead), a sweep that goes on. */
+static uint64_t look_again_ns(const struct swapper *swapper)
 {
+	struct pressure_now now = swapper_pressure_now(swapper);
+	bool is_bounded = now.limit_bytes || swapper->pressure.ceiling_bytes != PRESSURE_NONE;
+
 	if (!swapper_can_evict(swapper, UINT64_MAX - 1))
-		return false;
-	return atomic_load(&swapper->limit_bytes) ||
-	       swapper->pressure.ceiling_bytes != PRESSURE_NONE ||
-	       (swapper_is_sweeping_locked(swapper) && now_ns >= swapper->balloon.paused_until_ns);
+		return IDLE_NS;
+	if (is_bounded && pressure_calm_ns(&swapper->pressure, &now) < CALM_NS)
+		return PRESSURE_NS;
+	if (swapper_is_sweeping_locked(swapper) && now.now_ns >= swapper->balloon.paused_until_ns)
+		return PRESSURE_NS;
+	return is_bounded ? BOUNDED_NS : IDLE_NS;
 }
 
 static uint64_t sooner(uint64_t patience_ns, uint64_t now_ns, uint64_t due_ns)
@@ -137,7 +145,7 @@ static uint64_t sooner(uint64_t patience_ns, uint64_t now_ns, uint64_t due_ns)
 static uint64_t patience_ns_locked(const struct swapper *swapper)
 {
 	uint64_t now_ns = clock_now_ns();
-	uint64_t patience_ns = has_an_eye_on_something(swapper, now_ns) ? PRESSURE_NS : IDLE_NS;
+	uint64_t patience_ns = look_again_ns(swapper);
 
 	patience_ns = sooner(patience_ns, now_ns, swapper_next_pending_ns_locked(swapper));
 	return sooner(patience_ns, now_ns, swapper->back.next_ns);
@@ -339,7 +347,7 @@ static bool is_over_limit(const struct swapper *swapper)
 {
 	uint64_t limit_bytes = atomic_load_explicit(&swapper->limit_bytes, memory_order_relaxed);
 
-	return limit_bytes && swapper_in_ram_blocks(swapper) << BLOCK_SHIFT > limit_bytes;
+	return limit_bytes && ram_resident_bytes(swapper->ram) > limit_bytes;
 }
 
 void swapper_touched(struct swapper *swapper, uint64_t block)

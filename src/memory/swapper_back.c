@@ -93,7 +93,7 @@ bool swapper_pick_back_locked(struct swapper *swapper, struct swap_job *ret_job)
 	if (!find_swapped(swapper, &ret_job->block)) {
 		ret_job->kind = JOB_NONE;
 		if (swapper->block_count <= LOOKS_PER_PICK)
-			back->next_ns = now_ns + NOTHING_NS;
+			back->next_ns = now_ns + NOTHING_NS; /* all of it was looked at */
 		return false;
 	}
 	back->running = true;

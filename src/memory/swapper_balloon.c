@@ -17,7 +17,8 @@
  * without another. And a block that came back stays for a minute, doubling each time (`cooling`; a
  * small table: an entry that is pushed out costs one more round at worst).
  *
- * When memory is short, partly ballooned blocks are the first to go whatever the budget says.
+ * When memory is short, partly ballooned blocks are the first to go whatever the budget says; those
+ * that came back a moment ago have no such preference then.
  */
 #include <string.h>
 
@@ -108,7 +109,7 @@ bool swapper_is_sweeping_locked(const struct swapper *swapper)
 {
 	const struct balloon_work *work = &swapper->balloon;
 
-	return work->counting || work->level >= work->lowest_level;
+	return swapper->events.dead && (work->counting || work->level >= work->lowest_level);
 }
 
 static struct cooling *cooling_of(struct balloon_work *work, uint64_t block)
@@ -134,8 +135,8 @@ static void strike(struct balloon_work *work, uint64_t block, uint64_t now_ns)
 		cooling->strikes++;
 }
 
-/* The next block of the walk; @spare_cooling: those that came back are left out. */
-static bool walk(struct swapper *swapper, uint64_t now_ns, bool spare_cooling, uint64_t *ret_block)
+/* The next block of the walk. */
+static bool walk(struct swapper *swapper, uint64_t now_ns, uint64_t *ret_block)
 {
 	struct balloon_work *work = &swapper->balloon;
 
@@ -149,8 +150,7 @@ static bool walk(struct swapper *swapper, uint64_t now_ns, bool spare_cooling, u
 			work->level--;
 		}
 		if (is_in_ram(swapper, block) && !swapper_is_busy_locked(swapper, block) &&
-		    !(spare_cooling && is_cooling(work, block, now_ns)) &&
-		    level_of(swapper, block) >= work->level) {
+		    !is_cooling(work, block, now_ns) && level_of(swapper, block) >= work->level) {
 			*ret_block = block;
 			return true;
 		}
@@ -160,13 +160,13 @@ static bool walk(struct swapper *swapper, uint64_t now_ns, bool spare_cooling, u
 
 bool swapper_pick_dead_locked(struct swapper *swapper, uint64_t now_ns, uint64_t *ret_block)
 {
-	return sweep(swapper, now_ns) && walk(swapper, now_ns, false, ret_block);
+	return sweep(swapper, now_ns) && walk(swapper, now_ns, ret_block);
 }
 
 bool swapper_pick_balloon_locked(struct swapper *swapper, uint64_t now_ns, uint64_t *ret_block)
 {
-	return now_ns >= swapper->balloon.paused_until_ns && sweep(swapper, now_ns) &&
-	       walk(swapper, now_ns, true, ret_block);
+	return now_ns >= swapper->balloon.paused_until_ns &&
+	       swapper_pick_dead_locked(swapper, now_ns, ret_block);
 }
 
 /* In thousandths of a refault. */

@@ -6,6 +6,8 @@
  */
 #include "swapper_rig.h"
 
+#include <errno.h>
+
 enum {
 	POOL_BLOCKS = 24,
 	GUEST_BLOCKS = 32,
@@ -294,6 +296,40 @@ static void it_can_be_stopped_at_any_moment(void **state)
 	}
 }
 
+static void no_swap_is_made_in_memory(void **state)
+{
+	struct rig rig = make_rig(2);
+	struct ram_config config = rig_config(&rig);
+	struct err err = { 0 };
+
+	(void)state;
+	config.swap.dir = "/dev/shm";
+	assert_int_not_equal(ram_open(&config, &rig.ram, &err), 0);
+	print_message("%s\n", err.text);
+	assert_non_null(strstr(err.text, "/dev/shm"));
+	config.swap.dir = "/nowhere/at/all";
+	assert_int_equal(ram_open(&config, &rig.ram, &err), -ENOENT);
+	if (frame_bytes == HUGE_FRAME_BYTES) { /* nothing was kept */
+		config = rig_config(&rig);
+		config.ram_bytes = POOL_BLOCKS * BLOCK_BYTES;
+		config.reserve = true;
+		rig_open(&rig, &config);
+		rig_close(&rig);
+	}
+}
+
+static void without_swap_there_is_no_limit(void **state)
+{
+	struct rig rig = make_rig(2);
+	struct ram_config config = rig_config(&rig);
+
+	(void)state;
+	config.swap.dir = NULL;
+	rig_open(&rig, &config);
+	assert_int_equal(ram_set_limit(rig.ram, BLOCK_BYTES), -EOPNOTSUPP);
+	rig_close(&rig);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -307,6 +343,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_hushed_swapper_lets_everything_be_discarded),
 		cmocka_unit_test(discarded_blocks_are_zeros_whatever_was_stored),
 		cmocka_unit_test(it_can_be_stopped_at_any_moment),
+		cmocka_unit_test(no_swap_is_made_in_memory),
+		cmocka_unit_test(without_swap_there_is_no_limit),
 	};
 
 	swapdir_need();
