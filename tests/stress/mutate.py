@@ -60,7 +60,7 @@ MUTATIONS = {
     "a discard takes blocks that are written": (
         "block_discard.c", "state != FRAME_WRITING && state != FRAME_READING && !(word & FRAME_WRITER)",
         "state != FRAME_READING"),
-    "a discard leaves what is stored": ("block_discard.c", "\t\tif (state == FRAME_SWAPPED)\n\t\t\tengine_forget(ram, block);\n", ""),
+    "a discard leaves what is stored": ("block_discard.c", "\tengine_forget(ram, block);\n", ""),
     "a discarded page is thought to be there": (
         "block_discard.c", "\t\tknown_clear(&ram->known, bytes_to_pages(offset_bytes), bytes_to_pages(len_bytes));\n", ""),
     "a hold counts in the first block only": (
@@ -68,12 +68,32 @@ MUTATIONS = {
     "a hold does not wait for the block": ("hold.c", "return frame_state_of(word) == FRAME_RESIDENT &&", "return"),
     "a move loses a release of a hold": (
         "frames.c", "(old & WORD_HOLDS) | state_and_flags", "(before & WORD_HOLDS) | state_and_flags"),
+    "a worker takes a block that another is not done with": (
+        "swapper_out.c", "if (swapper->threads[i].busy_block == block)",
+        "if (swapper->threads[i].busy_block == block && block == SWAPPER_NO_BLOCK)"),
+    "what was read is dropped when it is mapped already": (
+        "swapper_in.c", "(void)block_read_end(ram, job->block, job->map);",
+        "(void)block_read_end(ram, job->block, job->map);\n\tswap_store_drop(swapper->store, job->block);"),
+    "what was read is not dropped": (
+        "swapper_in.c", "if (result == 0)\n\t\tswap_store_drop(", "if (result == 1)\n\t\tswap_store_drop("),
+    "a read that failed is taken for done": (
+        "swapper_in.c", "if (result)\n\t\t\tno_data(swapper, job->block, result);", "if (result == 1)\n\t\t\t"
+        "no_data(swapper, job->block, result);"),
+    "a write that failed is taken for done": (
+        "swapper_out.c", ": WRITE_FAILED);", ": WRITE_STORED);"),
+    "bytes that are not those written are believed": (
+        "swap_cipher.c", "(int)len, expected, out))\n\t\treturn -EBADMSG;", "(int)len, expected, out))\n\t\treturn 0;"),
+    "the pager forgets who sleeps": (
+        "pager.c", "pager->sleepers[pager->sleeper_count++] = sleeper;",
+        "pager->sleepers[pager->sleeper_count] = sleeper;"),
     "the lock is not exclusive": (
         "frames.c", "atomic_load_explicit(&frames->words[block], memory_order_relaxed) & ~WORD_LOCKED;",
         "atomic_load_explicit(&frames->words[block], memory_order_relaxed);"),
 }
 # What a mutation needs beside.
 EXTRA = {
+    "what was read is dropped when it is mapped already": (
+        "swapper_in.c", "if (result == 0)\n\t\tswap_store_drop(", "if (result == 1)\n\t\tswap_store_drop("),
     "a move loses a release of a hold": (
         "frames.c", "uint64_t old = atomic_load_explicit(word, memory_order_relaxed);",
         "uint64_t old = atomic_load_explicit(word, memory_order_relaxed);\n\tuint64_t before = old;"),
@@ -87,6 +107,8 @@ TESTS = [
     ("test_block_races", ["tests/unit/test-block-races", "4K"]),
     ("stress", ["tests/stress/stress", "--direct", "--seconds", "6"]),
     ("stress", ["tests/stress/stress", "--direct", "--seconds", "6", "--pages", "4K"]),
+    ("stress", ["tests/stress/stress", "--seconds", "6"]),
+    ("stress", ["tests/stress/stress", "--seconds", "6", "--pages", "4K"]),
 ]
 TARGETS = sorted({command[0] for _, command in TESTS})
 LIMIT_S = 60

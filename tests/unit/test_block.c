@@ -454,6 +454,45 @@ static void who_sleeps_when_reading_fails_sleeps_on_and_then_sees_its_bytes(void
 	rig_close(ram);
 }
 
+struct device {
+	struct ram *ram;
+	int result;
+	pthread_t thread;
+};
+
+static void *read_as_device(void *arg)
+{
+	struct device *device = arg;
+	uint64_t word;
+
+	device->result = ram_read(device->ram, block_gpa(MIDDLE), &word, sizeof(word));
+	return NULL;
+}
+
+/* It comes back later; it does not hang for as long as the disk is broken. */
+static void a_device_whose_block_cannot_be_read_is_told_so(void **state)
+{
+	struct ram *ram = rig_open(NULL);
+	struct device device = { .ram = ram };
+
+	(void)state;
+	rig_read_by_hand(true);
+	rig_fill(ram, MIDDLE, SEED);
+	assert_int_equal(evict_now(ram, MIDDLE), 0);
+	assert_int_equal(pthread_create(&device.thread, NULL, read_as_device, &device), 0);
+	rig_await(ram, MIDDLE, FRAME_READING, FRAME_WANTED);
+	assert_int_equal(block_read_allocate(ram, MIDDLE), 0);
+	block_read_fail(ram, MIDDLE);
+	engine_arrived(ram);
+	assert_int_equal(pthread_join(device.thread, NULL), 0);
+	assert_int_equal(device.result, -ENOSPC);
+	assert_int_equal(rig_state(ram, MIDDLE), FRAME_SWAPPED);
+	assert_int_equal(block_read_begin(ram, MIDDLE), 0);
+	(void)rig_serve(ram, MIDDLE, true);
+	rig_assert_filled(ram, MIDDLE, SEED);
+	rig_close(ram);
+}
+
 static void holds_keep_a_block_in_ram_until_the_last_is_released(void **state)
 {
 	struct ram *ram = rig_open(NULL);
@@ -682,6 +721,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(who_touches_a_swapped_block_sleeps_until_it_is_whole),
 		cmocka_unit_test(a_block_read_ahead_is_not_mapped_until_somebody_wants_it),
 		cmocka_unit_test(who_sleeps_when_reading_fails_sleeps_on_and_then_sees_its_bytes),
+		cmocka_unit_test(a_device_whose_block_cannot_be_read_is_told_so),
 		cmocka_unit_test(holds_keep_a_block_in_ram_until_the_last_is_released),
 		cmocka_unit_test(a_hold_aborts_an_eviction_and_brings_back_what_was_swapped),
 		cmocka_unit_test(a_hold_that_cannot_have_its_block_holds_nothing),
