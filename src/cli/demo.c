@@ -256,6 +256,7 @@ static void configure(struct vm_config *config, enum vm_pages pages)
 	config->memory.maximum_bytes = DEMO_RAM_BYTES;
 	config->memory.pages = pages;
 	config->balloon.free_page_reporting = false; /* only the balloon shall give back */
+	config->memory.ahead_bytes = 0;		     /* and only the guest take: all is counted */
 }
 
 static int run_demo(struct demo *demo, const struct cli_programs *programs)
