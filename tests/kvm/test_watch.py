@@ -104,8 +104,7 @@ class Watch(unittest.TestCase):
         self.expect_end(started, "page faults was stopped")
 
     @soon
-    def test_uf02_a_stopped_pager_ends_a_vm_whose_control_thread_sleeps_in_a_fault(self):
-        """A reset writes the kernel into guest memory: the control thread itself waits."""
+    def test_uf02_a_stopped_pager_ends_a_vm_in_the_middle_of_a_reset(self):
         onethread.stop(self.pager)
         started = time.monotonic()
         try:
@@ -113,6 +112,23 @@ class Watch(unittest.TestCase):
         except (OSError, neapvm.RpcError):
             pass  # gone before it could answer
         self.expect_end(started, "page faults was stopped")
+
+    @soon
+    def test_uf01_the_vm_ends_though_its_control_thread_is_stuck(self):
+        """Then whoever found out ends it, and says why."""
+        control = self.vm.process.pid
+        onethread.seize(control)
+        onethread.stop(control)
+        self.end_pager()
+        started = time.monotonic()
+        onethread.reap(self.pager)
+        status = os.waitpid(control, onethread.WALL)[1]
+        took = time.monotonic() - started
+        self.vm.process.returncode = os.waitstatus_to_exitcode(status)  # we reaped it ourselves
+        self.assertEqual(self.vm.process.returncode, FAILED)
+        self.assertIn("page faults died", self.vm.process.stderr.read().decode())
+        if took > END_S:
+            raise TooSlow("%.0f ms" % (took * 1000))
 
     @soon
     def test_the_name_is_free_again(self):
