@@ -60,7 +60,8 @@ class Rounds(unittest.TestCase):
         self.addCleanup(self.neighbour.close)
 
     def start(self, *flags):
-        self.vm = neapvm.Vm(["--memory", "96M,ahead=0", "--hugetlbfs", POOL, "--cpus", "2", *flags])
+        self.vm = neapvm.Vm(["--memory", "96M,ahead=0", "--hugetlbfs", POOL, "--cpus", "2",
+                             "--cmdline", "report_delay=3600000", *flags])
         self.addCleanup(self.vm.close)
         self.vm.call("events.subscribe")
         self.vm.expect(READY)

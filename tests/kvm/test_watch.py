@@ -23,6 +23,7 @@ END_S = 0.1  # from the death or stop to the end of the process
 TRIES = 5  # on a busy host one of them is quick
 STOPPED_S = float(os.environ.get("NEAP_TEST_STOPPED_S", "2"))  # UF02 says 60
 FAILED = 1
+QUIET = ["--cmdline", "report_delay=3600000"]  # free memory that is being reported cannot be filled
 PAGES = "2M" if "2M" in sys.argv[1:] else "4K"
 
 
@@ -50,7 +51,7 @@ class Watch(unittest.TestCase):
     flags = []
 
     def setUp(self):
-        self.vm = neapvm.Vm(["--memory", "64M", "--pages", PAGES, "--cpus", "2", *self.flags])
+        self.vm = neapvm.Vm(["--memory", "64M", "--pages", PAGES, "--cpus", "2", *QUIET, *self.flags])
         self.addCleanup(self.vm.close)
         self.vm.call("events.subscribe")
         self.vm.expect(READY)
@@ -201,7 +202,7 @@ class NoFalseAlarm(unittest.TestCase):
         trace = subprocess.run(["strace", "-V"], stdout=subprocess.DEVNULL, check=False).returncode
         if trace:
             self.skipTest("no strace here")
-        vm = neapvm.Vm(["--memory", "64M", "--pages", PAGES, "--cpus", "2"],
+        vm = neapvm.Vm(["--memory", "64M", "--pages", PAGES, "--cpus", "2", *QUIET],
                        wrap=["strace", "-f", "-o", "/dev/null"])
         self.addCleanup(vm.close)
         vm.expect(READY)
@@ -218,7 +219,7 @@ class NoFalseAlarm(unittest.TestCase):
         busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"])
                 for _ in range(3 * (os.cpu_count() or 1))]
         try:
-            vm = neapvm.Vm(["--memory", "64M", "--pages", PAGES, "--cpus", "2"])
+            vm = neapvm.Vm(["--memory", "64M", "--pages", PAGES, "--cpus", "2", *QUIET])
             self.addCleanup(vm.close)
             vm.expect(READY)
             for _ in range(3):
