@@ -8,7 +8,9 @@
  * Design. In this order, as far as stock.c allows:
  *  1. wishes: what somebody said will be touched (a deflating balloon);
  *  2. fronts: what comes after the edge of a stream that moved within FRONT_LIFE_NS;
- *  3. the stock: what comes after the stream that moved last, then the lowest blocks.
+ *  3. the stock: what comes after the stream that moved last, then the lowest blocks. Not for
+ *     STOCK_REST_NS after some of it went back: a host whose use goes up and down would have us zero
+ *     the same frames again and again.
  * When the guest runs faster than one thread zeroes, the pager zeroes what is touched and the keeper
  * what comes next, side by side.
  *
@@ -28,7 +30,7 @@
  *  A5  Who wishes works on it for WISH_NOW_NS at most, and then not for WISH_REST_NS, however many
  *      wishes there are: it is the thread of the devices.
  *
- * The pool is read every POOL_LIFE_NS while blocks are prepared, every POOL_IDLE_NS otherwise: 20 us
+ * The pool is read every POOL_LIFE_NS while blocks are prepared, every POOL_IDLE_NS otherwise: 3 us
  * for the host's, 2 us for a mount's. -ENOSPC counts as a famine.
  *
  * Limits. 4 KiB memory is not prepared: there, runs.c does it. Preparing looks through the frame
@@ -40,13 +42,13 @@
 
 #include "base/clock.h"
 #include "memory/block.h"
-#include "memory/hostmem.h"
 #include "memory/ram_internal.h"
 
 #define POOL_LIFE_NS   (100 * NS_PER_MS)
 #define POOL_IDLE_NS   NS_PER_S
 #define FRONT_LIFE_NS  NS_PER_S
 #define FAMINE_LIFE_NS (2 * NS_PER_S)
+#define STOCK_REST_NS  (2 * NS_PER_S)
 #define CROWD_LIFE_NS  NS_PER_S
 #define WISH_LIFE_NS   (2 * NS_PER_S)
 #define WISH_NOW_NS    NS_PER_MS
@@ -78,15 +80,31 @@ static uint64_t front_window(uint64_t word)
 	return word & FRONT_WINDOW_MASK;
 }
 
+/* A mount without a limit of its own is the host's pool. Where neither can be read nothing is ever
+ * prepared. */
+static void open_pool(struct ahead *ahead, const char *hugetlbfs_dir)
+{
+	struct hostmem_pool pool = { 0 };
+	struct err err;
+
+	if (hugetlbfs_dir &&
+	    hostmem_read_mount(hugetlbfs_dir, HUGE_FRAME_BYTES, &pool, &err) == 0 && pool.mount_dir)
+		ahead->mount_dir = hugetlbfs_dir;
+	else if (hostmem_reader_open(HUGE_FRAME_BYTES, &ahead->reader, &err))
+		ahead->most_blocks = 0;
+}
+
 int ahead_init(struct ahead *ahead, struct ram *ram, const struct ram_config *config)
 {
 	*ahead = (struct ahead){ .ram = ram,
-				 .hugetlbfs_dir = config->hugetlbfs_dir,
+				 .reader = { .fds = { -1, -1, -1, -1, -1 } },
 				 .look_again_ns = clock_now_ns() + POOL_LIFE_NS,
 				 .busy_block = UINT64_MAX };
 	(void)pthread_mutex_init(&ahead->lock, NULL);
 	if (config->frame_bytes == HUGE_FRAME_BYTES)
 		ahead->most_blocks = config->ahead_bytes >> BLOCK_SHIFT;
+	if (ahead->most_blocks)
+		open_pool(ahead, config->hugetlbfs_dir);
 	atomic_store(&ahead->limit_blocks, config->limit_bytes >> BLOCK_SHIFT);
 	return known_init(&ahead->gone, ram->frames.block_count);
 }
@@ -95,6 +113,7 @@ void ahead_fini(struct ahead *ahead)
 {
 	if (!ahead->ram)
 		return;
+	hostmem_reader_close(&ahead->reader);
 	known_fini(&ahead->gone);
 	(void)pthread_mutex_destroy(&ahead->lock);
 	*ahead = (struct ahead){ 0 };
@@ -201,9 +220,9 @@ static void read_pool(struct ahead *ahead, uint64_t now_ns)
 {
 	struct hostmem_pool pool = { 0 };
 	struct err err;
-	int result = ahead->hugetlbfs_dir ? hostmem_read_mount(ahead->hugetlbfs_dir,
-							       HUGE_FRAME_BYTES, &pool, &err)
-					  : hostmem_read_pool(HUGE_FRAME_BYTES, &pool, &err);
+	int result = ahead->mount_dir
+			     ? hostmem_read_mount(ahead->mount_dir, HUGE_FRAME_BYTES, &pool, &err)
+			     : hostmem_reader_read(&ahead->reader, &pool, &err);
 
 	if (result)
 		pool = (struct hostmem_pool){ 0 }; /* not knowing is not plenty */
@@ -468,6 +487,7 @@ uint64_t ahead_step(struct ahead *ahead, uint64_t now_ns)
 		uint64_t dropped = drop(ahead, most, now_ns);
 
 		ahead->pool_available += dropped;
+		ahead->look_again_ns = now_ns + STOCK_REST_NS;
 		if (dropped)
 			return now_ns;
 	} else if (choose(ahead, &room, now_ns, &block)) {

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "memory/hostmem.h"
 #include "memory/known.h"
 #include "memory/ram.h"
 #include "memory/stock.h"
@@ -31,9 +32,10 @@ struct ahead_front {
 
 struct ahead {
 	struct ram *ram;
-	uint64_t most_blocks;	   /* 0: nothing is prepared */
-	const char *hugetlbfs_dir; /* which pool; NULL: the host's. The caller's text */
-	struct streams streams;	   /* the pager's */
+	uint64_t most_blocks;  /* 0: nothing is prepared */
+	const char *mount_dir; /* whose limit it is; NULL: the host's pool. The caller's text */
+	struct hostmem_reader reader;
+	struct streams streams; /* the pager's */
 	struct ahead_front fronts[STREAMS];
 	struct known gone; /* blocks that were given back: not prepared unless asked for */
 
@@ -57,7 +59,7 @@ struct ahead {
 	unsigned wish_count;
 };
 
-/* 0 or a negative errno. @hugetlbfs_dir is copied nowhere: it outlives ahead. */
+/* 0 or a negative errno. config->hugetlbfs_dir is not copied: it outlives ahead. */
 int ahead_init(struct ahead *ahead, struct ram *ram, const struct ram_config *config);
 void ahead_fini(struct ahead *ahead); /* also on a zeroed one */
 

@@ -23,17 +23,17 @@
 
 enum { POOL_PATH_BYTES = 128, POOL_TEXT_BYTES = 32 };
 
-static int read_number(int dir_fd, const char *name, uint64_t *ret_number)
+static const char *const pool_files[HOSTMEM_POOL_FILES] = {
+	"nr_hugepages",	     "free_hugepages",		"resv_hugepages",
+	"surplus_hugepages", "nr_overcommit_hugepages",
+};
+
+static int read_number(int fd, uint64_t *ret_number)
 {
-	CLEANUP(close_fd)
-	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
 	char text[POOL_TEXT_BYTES], *end;
 	uint64_t number;
-	ssize_t got;
+	ssize_t got = pread(fd, text, sizeof(text) - 1, 0);
 
-	if (fd < 0)
-		return -errno;
-	got = read(fd, text, sizeof(text) - 1);
 	if (got <= 0)
 		return got < 0 ? -errno : -EIO;
 	text[got] = '\0';
@@ -45,20 +45,11 @@ static int read_number(int dir_fd, const char *name, uint64_t *ret_number)
 	return 0;
 }
 
-int hostmem_read_pool(uint64_t frame_bytes, struct hostmem_pool *ret_pool, struct err *err)
+int hostmem_reader_open(uint64_t frame_bytes, struct hostmem_reader *ret_reader, struct err *err)
 {
-	struct hostmem_pool pool = { .frame_bytes = frame_bytes };
-	const struct {
-		const char *name;
-		uint64_t *number;
-	} files[] = {
-		{ "nr_hugepages", &pool.total_frames },
-		{ "free_hugepages", &pool.free_frames },
-		{ "resv_hugepages", &pool.reserved_frames },
-		{ "surplus_hugepages", &pool.surplus_frames },
-		{ "nr_overcommit_hugepages", &pool.overcommit_frames },
-	};
+	struct hostmem_reader reader = { .frame_bytes = frame_bytes };
 	char path[POOL_PATH_BYTES];
+	int result = 0;
 
 	(void)snprintf(path, sizeof(path), POOL_DIR_FORMAT, frame_bytes / KIB_BYTES);
 	CLEANUP(close_fd)
@@ -66,15 +57,50 @@ int hostmem_read_pool(uint64_t frame_bytes, struct hostmem_pool *ret_pool, struc
 	if (dir_fd < 0)
 		return err_set(err, -errno, "huge pages: %s: %m (does this kernel have them?)",
 			       path);
-	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		int result = read_number(dir_fd, files[i].name, files[i].number);
+	for (size_t i = 0; i < HOSTMEM_POOL_FILES; i++) {
+		reader.fds[i] = openat(dir_fd, pool_files[i], O_RDONLY | O_CLOEXEC);
+		if (reader.fds[i] < 0 && result == 0)
+			result = err_set(err, -errno, "huge pages: %s/%s: %m", path, pool_files[i]);
+	}
+	if (result)
+		hostmem_reader_close(&reader);
+	else
+		*ret_reader = reader;
+	return result;
+}
+
+void hostmem_reader_close(struct hostmem_reader *reader)
+{
+	for (size_t i = 0; i < HOSTMEM_POOL_FILES; i++)
+		close_fd(&reader->fds[i]);
+}
+
+int hostmem_reader_read(const struct hostmem_reader *reader, struct hostmem_pool *ret_pool,
+			struct err *err)
+{
+	struct hostmem_pool pool = { .frame_bytes = reader->frame_bytes };
+	uint64_t *const numbers[HOSTMEM_POOL_FILES] = {
+		&pool.total_frames,   &pool.free_frames,       &pool.reserved_frames,
+		&pool.surplus_frames, &pool.overcommit_frames,
+	};
+
+	for (size_t i = 0; i < HOSTMEM_POOL_FILES; i++) {
+		int result = read_number(reader->fds[i], numbers[i]);
 
 		if (result)
-			return err_set(err, result, "huge pages: cannot read %s/%s", path,
-				       files[i].name);
+			return err_set(err, result, "huge pages: cannot read %s", pool_files[i]);
 	}
 	*ret_pool = pool;
 	return 0;
+}
+
+int hostmem_read_pool(uint64_t frame_bytes, struct hostmem_pool *ret_pool, struct err *err)
+{
+	CLEANUP(hostmem_reader_close)
+	struct hostmem_reader reader = { .fds = { -1, -1, -1, -1, -1 } };
+	int result = hostmem_reader_open(frame_bytes, &reader, err);
+
+	return result ? result : hostmem_reader_read(&reader, ret_pool, err);
 }
 
 int hostmem_read_mount(const char *dir, uint64_t frame_bytes, struct hostmem_pool *ret_pool,
