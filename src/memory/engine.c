@@ -180,5 +180,5 @@ bool ram_has_pager(const struct ram *ram)
 
 const char *ram_why_no_pager(const struct ram *ram)
 {
-	return ram->uffd < 0 ? ram->rights.missing : NULL;
+	return ram->uffd < 0 ? ram->why_no_pager : NULL;
 }

@@ -7,6 +7,7 @@
 #include "memory/ram.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -127,9 +128,10 @@ static int take_over_faults(struct ram *ram)
 /* What needs a pager is refused; what a pager would get when it is wanted is taken now. */
 static int do_without_pager(struct ram *ram, const struct ram_config *config, struct err *err)
 {
+	(void)snprintf(ram->why_no_pager, sizeof(ram->why_no_pager), "%s; to mend it: %s",
+		       ram->rights.missing, ram->rights.mend);
 	if (config->swap.dir)
-		return err_set(err, -EPERM, "swap: %s; to mend it: %s", ram->rights.missing,
-			       ram->rights.mend);
+		return err_set(err, -EPERM, "swap: %s", ram->why_no_pager);
 	if (config->frame_bytes == HUGE_FRAME_BYTES)
 		ram->reserved = true;
 	return 0;

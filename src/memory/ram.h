@@ -121,7 +121,7 @@ bool ram_has_pager(const struct ram *ram);
 /* Was every frame taken at the start, because it was asked for or because there is no pager? */
 bool ram_is_reserved(const struct ram *ram);
 
-/* Why there is no pager, in words; NULL when there is one. rights.h knows what mends it. */
+/* Why there is no pager, and what mends it, in words; NULL when there is one. */
 const char *ram_why_no_pager(const struct ram *ram);
 
 /* Any thread. */

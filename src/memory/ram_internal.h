@@ -57,6 +57,7 @@ struct ram {
 	struct ram_events events;
 	int uffd;			  /* -1: the kernel answers page faults */
 	struct userfaultfd_rights rights; /* what made it so */
+	char why_no_pager[3 * RIGHTS_TEXT_BYTES];
 	bool reserved;			  /* every frame was taken at the start */
 
 	/* engine.c: */

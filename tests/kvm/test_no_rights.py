@@ -49,6 +49,10 @@ class NoRights(unittest.TestCase):
         vm = self.start("--memory", "%dM" % VM_MIB)
         vm.expect(READY)
         self.assertEqual(vm.call("vm.memory")["resident_bytes"], VM_MIB << 20)
+        info = vm.call("vm.info")
+        self.assertFalse(info["pager"])
+        self.assertIn(MISSING, info["pager_reason"])
+        self.assertIn("to mend it: sudo ", info["pager_reason"])
         vm.ask("fill 16M")
         vm.ask("verify")
         vm.call("vm.reset")
@@ -64,6 +68,14 @@ class NoRights(unittest.TestCase):
         errors = vm.errors()
         self.assertIn("has to be reserved (" + MISSING, errors)
         self.assertIn("not enough huge pages: %d of 2 MiB needed" % too_many, errors)
+
+    def test_doctor_says_what_is_missing_and_what_mends_it(self):
+        """It ends with an error, or not, for other reasons as well."""
+        done = subprocess.run([*AS_NOBODY, neapvm.neap_path(), "doctor"], stdout=subprocess.PIPE,
+                              text=True, check=False)
+        said = " ".join(done.stdout.split())
+        self.assertIn(MISSING, said)
+        self.assertIn("sysctl vm.unprivileged_userfaultfd=1", said)
 
     def test_small_memory_needs_no_rights(self):
         vm = self.start("--memory", "64M", "--pages", "4K")
