@@ -4,6 +4,8 @@
  * Every number is read where it is kept, when it is asked for; nothing is stored here.
  * What the guest says of itself is passed on as its claim, with its age.
  */
+#include <string.h>
+
 #include "base/clock.h"
 #include "machine/machine_internal.h"
 #include "memory/hostmem.h"
@@ -163,13 +165,27 @@ static json_t *view_sampler(const struct ram_statistics *statistics)
 			 integer(statistics->sample_periods));
 }
 
+/* Without a pager nobody sees the guest's touches of 4 KiB memory but the file behind it. */
+static void read_statistics(const struct ram *ram, struct ram_statistics *ret_statistics)
+{
+	uint64_t resident_bytes = ram_resident_bytes(ram), ram_bytes = ram_layout(ram)->ram_bytes;
+
+	ram_read_statistics(ram, ret_statistics);
+	if (ram_has_pager(ram))
+		return;
+	memset(ret_statistics->state_bytes, 0, sizeof(ret_statistics->state_bytes));
+	ret_statistics->state_bytes[FRAME_RESIDENT] = resident_bytes;
+	ret_statistics->state_bytes[FRAME_ABSENT] =
+		ram_bytes > resident_bytes ? ram_bytes - resident_bytes : 0;
+}
+
 /* What the memory engine knows. */
 static void view_engine(const struct machine *machine, json_t *view)
 {
 	struct ram_statistics statistics = { 0 };
 
 	if (machine->ram)
-		ram_read_statistics(machine->ram, &statistics);
+		read_statistics(machine->ram, &statistics);
 	set_if(view, "limit_bytes", integer(statistics.limit_bytes));
 	set_if(view, "frames", view_frames(&statistics));
 	set_if(view, "fresh_bytes", integer(statistics.fresh_bytes));

@@ -55,6 +55,7 @@ class NoRights(unittest.TestCase):
         self.assertIn("to mend it: sudo ", info["pager_reason"])
         vm.ask("fill 16M")
         vm.ask("verify")
+        self.assertIn(MISSING, vm.call("vm.info")["pager_reason"])
         vm.call("vm.reset")
         vm.expect(READY)
         self.assertEqual(vm.call("vm.memory")["resident_bytes"], VM_MIB << 20)
@@ -83,6 +84,12 @@ class NoRights(unittest.TestCase):
         self.assertLess(vm.call("vm.memory")["resident_bytes"], 16 << 20)
         vm.ask("fill 16M")
         vm.ask("verify")
+        info, memory = vm.call("vm.info"), vm.call("vm.memory")
+        self.assertFalse(info["pager"])
+        self.assertIn(MISSING, info["pager_reason"])
+        self.assertIn("sudo ", info["pager_reason"])
+        self.assertGreaterEqual(memory["frames"]["resident"], 16 << 20)
+        self.assertEqual(sum(memory["frames"].values()), 64 << 20)
 
     def test_swap_is_refused_with_what_mends_it(self):
         usage = subprocess.run([neapvm.neap_path(), "run", "--help"], stdout=subprocess.PIPE, text=True,
