@@ -58,7 +58,7 @@ struct ram {
 	int uffd;			  /* -1: the kernel answers page faults */
 	struct userfaultfd_rights rights; /* what made it so */
 	char why_no_pager[3 * RIGHTS_TEXT_BYTES];
-	bool reserved;			  /* every frame was taken at the start */
+	bool reserved; /* every frame was taken at the start */
 
 	/* engine.c: */
 	struct pager *pager;	 /* NULL without userfaultfd */
