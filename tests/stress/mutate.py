@@ -68,14 +68,9 @@ MUTATIONS = {
     "a hold does not wait for the block": ("hold.c", "return frame_state_of(word) == FRAME_RESIDENT &&", "return"),
     "a move loses a release of a hold": (
         "frames.c", "(old & WORD_HOLDS) | state_and_flags", "(before & WORD_HOLDS) | state_and_flags"),
-    "a worker takes a block that another is not done with": (
+    "what was read is dropped late, while others may be at it": (
         "swapper_out.c", "if (swapper->threads[i].busy_block == block)",
         "if (swapper->threads[i].busy_block == block && block == SWAPPER_NO_BLOCK)"),
-    "what was read is dropped when it is mapped already": (
-        "swapper_in.c", "(void)block_read_end(ram, job->block, job->map);",
-        "(void)block_read_end(ram, job->block, job->map);\n\tswap_store_drop(swapper->store, job->block);"),
-    "what was read is not dropped": (
-        "swapper_in.c", "if (result == 0)\n\t\tswap_store_drop(", "if (result == 1)\n\t\tswap_store_drop("),
     "a read that failed is taken for done": (
         "swapper_in.c", "if (result)\n\t\t\tno_data(swapper, job->block, result);", "if (result == 1)\n\t\t\t"
         "no_data(swapper, job->block, result);"),
@@ -92,11 +87,13 @@ MUTATIONS = {
 }
 # What a mutation needs beside.
 EXTRA = {
-    "what was read is dropped when it is mapped already": (
-        "swapper_in.c", "if (result == 0)\n\t\tswap_store_drop(", "if (result == 1)\n\t\tswap_store_drop("),
-    "a move loses a release of a hold": (
-        "frames.c", "uint64_t old = atomic_load_explicit(word, memory_order_relaxed);",
-        "uint64_t old = atomic_load_explicit(word, memory_order_relaxed);\n\tuint64_t before = old;"),
+    "what was read is dropped late, while others may be at it": [
+        ("swapper_in.c", "if (result == 0)\n\t\tswap_store_drop(", "if (result == 1)\n\t\tswap_store_drop("),
+        ("swapper_in.c", "(void)block_read_end(ram, job->block, job->map);",
+         "(void)block_read_end(ram, job->block, job->map);\n\tswap_store_drop(swapper->store, job->block);")],
+    "a move loses a release of a hold": [
+        ("frames.c", "uint64_t old = atomic_load_explicit(word, memory_order_relaxed);",
+         "uint64_t old = atomic_load_explicit(word, memory_order_relaxed);\n\tuint64_t before = old;")],
 }
 
 TESTS = [
@@ -161,7 +158,7 @@ def main():
         for name, change in MUTATIONS.items():
             if words and not any(word in name for word in words):
                 continue
-            changes = [EXTRA[name], change] if name in EXTRA else [change]
+            changes = [*EXTRA.get(name, []), change]
             kept = {change[0]: open(f"{copy}/src/memory/{change[0]}", encoding="utf-8").read()
                     for change in changes}
             for each in changes:

@@ -2,11 +2,12 @@
 /* stress.c - guest RAM under everything at once, for minutes, without KVM: threads are the processors.
  *
  *     stress [--pages 2M|4K] [--direct] [--seconds N] [--evictions N] [--vcpus N] [--blocks N]
- *            [--pool N] [--plain] [--no-faults] [--dir DIR] [--json FILE] [--seed N]
+ *            [--pool N] [--plain] [--no-faults] [--no-delays]
+ *            [--dir DIR] [--json FILE] [--seed N]
  *
  * --direct: evictions at random, as fast as they come, through block.h and the swap store; without it
  * the swapper does them, driven by a limit that moves and a pool that is too small. --plain: nothing
- * is encrypted or compressed. It runs until both --seconds and --evictions are reached.
+ * is encrypted or compressed. --no-delays: see delays.c. It runs until both --seconds and --evictions are reached.
  *
  * The end: the disk is well again; the guests stop and check all they know, while evictions go on; so
  * do devices and direct I/O; then everybody's counters are compared, and the engine's.
@@ -48,6 +49,7 @@ struct world world = {
 		     .encrypt = true,
 		     .compress = true,
 		     .faults = true,
+		     .delays = true,
 		     .dir = "." },
 };
 
@@ -462,6 +464,7 @@ static void read_options(int argc, char **argv)
 		{ "pool", required_argument, NULL, 'P' },
 		{ "plain", no_argument, NULL, 'n' },
 		{ "no-faults", no_argument, NULL, 'f' },
+		{ "no-delays", no_argument, NULL, 'l' },
 		{ "dir", required_argument, NULL, 'D' },
 		{ "json", required_argument, NULL, 'j' },
 		{ "seed", required_argument, NULL, 'S' },
@@ -480,6 +483,7 @@ static void read_options(int argc, char **argv)
 		case 'P': options->pool_frames = (unsigned)number_of(optarg); break;
 		case 'n': options->encrypt = options->compress = false; break;
 		case 'f': options->faults = false; break;
+		case 'l': options->delays = false; break;
 		case 'D': options->dir = optarg; break;
 		case 'j': options->json_path = optarg; break;
 		case 'S': options->seed = number_of(optarg); break;

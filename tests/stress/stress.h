@@ -92,7 +92,7 @@ struct stress_options {
 	bool direct; /* evictions by our own threads through block.h; else by the swapper */
 	unsigned vcpus, blocks, pool_frames;
 	uint64_t seconds, least_evictions; /* ends when both are reached */
-	bool encrypt, compress, faults;
+	bool encrypt, compress, faults, delays;
 	const char *dir, *json_path;
 	uint64_t seed;
 };
