@@ -14,6 +14,7 @@ import re
 import shutil
 import struct
 import subprocess
+import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "neap-lab")
@@ -22,7 +23,7 @@ CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.
 PACKAGES = {"host": "linux-image-amd64", "guest": "linux-image-cloud-amd64"}
 
 # What is wanted; what those depend on comes before them.
-MODULES = {"host": "virtio_pci 9pnet_virtio 9p kvm-amd".split(),
+MODULES = {"host": "virtio_pci 9pnet_virtio 9p virtio_blk crc32c_generic ext4 kvm-amd".split(),
            "guest": "virtio_mmio virtio_balloon virtio_console virtio-rng evdev button".split()}
 
 
@@ -188,6 +189,16 @@ def stamp_of(*files):
     for name in files:
         digest.update(open(name, "rb").read())
     return digest.hexdigest()
+
+
+def make_disk(size_mib):
+    """An empty file system for the lab host to write to, since swap files lie on a real one: an open
+    file without a name, so that nothing is left behind."""
+    disk = tempfile.TemporaryFile(dir=CACHE)
+    disk.truncate(size_mib << 20)
+    subprocess.run([need("mkfs.ext4", "e2fsprogs"), "-q", "-F", f"/proc/self/fd/{disk.fileno()}"],
+                   pass_fds=[disk.fileno()], check=True)
+    return disk
 
 
 def prepare(say):

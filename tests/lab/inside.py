@@ -11,6 +11,7 @@ import fcntl
 import glob
 import json
 import os
+import random
 import re
 import shutil
 import struct
@@ -369,6 +370,72 @@ def small_pages():
         guest.close()
 
 
+# Swap
+
+DISK = "/tmp/disk"  # host-init: an ext4 of the lab host's own
+TOTAL_MIB, KEPT_MIB, PARTS, MOVES = 256, 24, 2, 8
+
+
+class Mover(threading.Thread):
+    """Moves the limit and the balloon of a guest about until it is stopped."""
+
+    def __init__(self, guest):
+        super().__init__()
+        self.guest, self.random = guest, random.Random(20261122)
+        self.moves, self.problem, self.over = 0, None, threading.Event()
+
+    def run(self):
+        try:
+            while not self.over.wait(self.random.uniform(0, 1)):
+                self.guest.neap("set", self.guest.name, self.random.choice(
+                    (f"memory.limit={self.random.randrange(64, TOTAL_MIB, 2)}M", "memory.limit=72M",
+                     f"memory={self.random.randrange(TOTAL_MIB - 64, TOTAL_MIB + 1, 2)}M")))
+                self.moves += 1
+        except Failed as problem:
+            self.problem = problem
+
+    def stop(self):
+        self.over.set()
+        self.join()
+        if self.problem:
+            raise self.problem
+
+
+def enough_swapped(swap):
+    return min(swap.get("out_bytes", 0), swap.get("in_bytes", 0)) >= KEPT_MIB * MIB
+
+
+def checksums(pages):
+    """Files in a stock guest's tmpfs, of which only the guest and their checksums know what they hold."""
+    guest = ready_shell(cpus=2, memory=f"{TOTAL_MIB}M,sample_period=1,sample_blocks=8", pages=pages,
+                        flags=("--swap", DISK))
+    mover = Mover(guest)
+    try:
+        since = time.monotonic()
+        mover.start()
+        sums = [guest.shell(f"head -c {KEPT_MIB}M /dev/urandom | tee /tmp/kept{i} | sha256sum")[-1]
+                for i in range(PARTS)]
+        good, read, swap = 0, 0, {}
+        while not (mover.problem or (mover.moves >= MOVES and enough_swapped(swap)) or
+                   time.monotonic() > since + PATIENCE_S):
+            good += all(guest.shell(f"sha256sum </tmp/kept{i}")[-1] == sums[i] for i in range(PARTS))
+            read += 1
+            memory = guest.memory()
+            swap = memory["swap"]
+        mover.stop()
+        check(f"{PARTS} files of {KEPT_MIB} MiB in tmpfs, {pages} pages, while the limit and the balloon move",
+              f"all checksums right, at least {KEPT_MIB} MiB swapped out and back",
+              f"{good} of {read} times right, {mover.moves} moves, {swap['out_bytes'] // MIB} MiB out, "
+              f"{swap['in_bytes'] // MIB} back, {swap['aborts']} aborts, "
+              f"{memory['sampler']['periods']} samples, {memory['stall_us'] // 1000} ms of waiting",
+              good == read and enough_swapped(swap) and memory["sampler"]["periods"] > 0, time.monotonic() - since)
+        guest.neap("kill", guest.name)
+        guest.exit_code()
+    finally:
+        mover.over.set()
+        guest.close()
+
+
 # The embedded guest: its ring 0 and interrupts on KVM that is not page-table KVM.
 
 EMBEDDED_STATUS = 64 + 7  # neap's exit code for the guest's own status 7
@@ -463,7 +530,8 @@ def boot_job(form, cpus, memory_mib, pages, end):
 def lanes(quick):
     """Two lists of (name, function)."""
     if quick:
-        return ([("embedded", embedded), boot_job("bzImage", 1, 256, "2M", "button"), ("balloon", balloon)],
+        return ([("embedded", embedded), boot_job("bzImage", 1, 256, "2M", "button"), ("balloon", balloon),
+                 ("checksums-2M", lambda: checksums("2M"))],
                 [boot_job("ELF", 2, 256, "4K", "reboot"), boot_job("bzImage", 2, 256, "4K", "triple")])
     # Half of the 16 combinations, chosen so that every three of the four choices meet in all ways.
     result = []
@@ -473,8 +541,10 @@ def lanes(quick):
         result.append([boot_job(form, cpus, memory_mib, pages, next(ends[pages]))
                        for i, memory_mib in enumerate((256, 4096)) for j, cpus in enumerate((1, 2))
                        for k, form in enumerate(KERNELS) if (i + j + k + odd) % 2 == 0])
-    result[0] += [("embedded", embedded), ("balloon", balloon), ("reporting", reporting), ("demo", demo)]
-    result[1] += [("small-pages", small_pages), ("kvm-suite", kvm_suite)]
+    result[0] += [("embedded", embedded), ("balloon", balloon), ("reporting", reporting), ("demo", demo),
+                  ("checksums-2M", lambda: checksums("2M"))]
+    result[1] += [("small-pages", small_pages), ("kvm-suite", kvm_suite),
+                  ("checksums-4K", lambda: checksums("4K"))]
     return result
 
 
