@@ -16,7 +16,10 @@ uint64_t ram_frame_count(const struct ram *ram);
 
 /**
  * ram_discard() - give @frame_count frames from @first_frame back
- * Return: 0; -ERANGE: not frames of this RAM; another negative errno from fallocate.
+ * Return: 0; -EBUSY: some are held, or on their way to swap or back: the others are gone, try again;
+ * -ERANGE: not frames of this RAM; another negative errno from fallocate.
+ * Not zeros afterwards: 4 KiB frames, fewer than a block, while their block is in swap; they come back as
+ * they were.
  * Context: the I/O thread (the one that also touches guest memory for devices).
  */
 int ram_discard(struct ram *ram, uint64_t first_frame, uint64_t frame_count);
