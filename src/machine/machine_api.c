@@ -66,9 +66,7 @@ static void add_pager(const struct machine *machine, json_t *info)
 
 	(void)json_object_set_new(info, "pager", json_boolean(has_pager));
 	if (!has_pager && why)
-		(void)json_object_set_new(info, "pager_reason",
-					  json_sprintf("%s; to mend it: %s", why,
-						       ram_what_mends_pager(machine->ram)));
+		(void)json_object_set_new(info, "pager_reason", json_string(why));
 }
 
 static int vm_info(void *ctx, const json_t *params, json_t **ret_result, struct err *err)

@@ -182,8 +182,3 @@ const char *ram_why_no_pager(const struct ram *ram)
 {
 	return ram->uffd < 0 ? ram->why_no_pager : NULL;
 }
-
-const char *ram_what_mends_pager(const struct ram *ram)
-{
-	return ram->uffd < 0 ? ram->rights.mend : NULL;
-}

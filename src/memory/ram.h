@@ -123,7 +123,6 @@ bool ram_is_reserved(const struct ram *ram);
 
 /* Why there is no pager, and what mends it, in words; NULL when there is one. */
 const char *ram_why_no_pager(const struct ram *ram);
-const char *ram_what_mends_pager(const struct ram *ram);
 
 /* Any thread. */
 void ram_read_statistics(const struct ram *ram, struct ram_statistics *ret_statistics);
