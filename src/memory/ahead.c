@@ -515,13 +515,20 @@ static void add_wish_locked(struct ahead *ahead, uint64_t first, uint64_t end)
 		ahead->wishes[ahead->wish_count++] = (struct ahead_range){ first, end };
 }
 
+static void grant(struct ahead *ahead)
+{
+	(void)pthread_mutex_lock(&ahead->lock);
+	grant_locked(ahead);
+	(void)pthread_mutex_unlock(&ahead->lock);
+}
+
 /* Prepare now what may take WISH_NOW_NS together. The first block that is left over. */
-static uint64_t prepare_now_locked(struct ahead *ahead, uint64_t first, uint64_t end)
+static uint64_t prepare_now(struct ahead *ahead, uint64_t first, uint64_t end)
 {
 	uint64_t room = atomic_load_explicit(&ahead->room_blocks, memory_order_relaxed);
 	uint64_t start_ns = clock_now_ns();
 
-	if (start_ns < ahead->rest_until_ns)
+	if (start_ns < atomic_load_explicit(&ahead->rest_until_ns, memory_order_relaxed))
 		return first;
 	for (unsigned prepared = 0; first < end && prepared < WISH_NOW_BLOCKS; first++) {
 		if (!is_absent(ahead, first))
@@ -529,9 +536,10 @@ static uint64_t prepare_now_locked(struct ahead *ahead, uint64_t first, uint64_t
 		if (count_fresh(ahead) >= room || clock_now_ns() - start_ns >= WISH_NOW_NS ||
 		    block_prepare(ahead->ram, first) == -ENOSPC)
 			break;
-		grant_locked(ahead);
+		grant(ahead);
 		prepared++;
-		ahead->rest_until_ns = clock_now_ns() + WISH_REST_NS; /* A5 */
+		atomic_store_explicit(&ahead->rest_until_ns, clock_now_ns() + WISH_REST_NS,
+				      memory_order_relaxed); /* A5 */
 	}
 	return first;
 }
@@ -543,7 +551,8 @@ void ahead_prepare(struct ahead *ahead, uint64_t first_block, uint64_t block_cou
 	if (ahead->most_blocks == 0)
 		return;
 	known_clear(&ahead->gone, first_block, block_count);
+	first_block = prepare_now(ahead, first_block, end);
 	(void)pthread_mutex_lock(&ahead->lock);
-	add_wish_locked(ahead, prepare_now_locked(ahead, first_block, end), end);
+	add_wish_locked(ahead, first_block, end);
 	(void)pthread_mutex_unlock(&ahead->lock);
 }

@@ -43,6 +43,7 @@ struct ahead {
 	_Atomic uint64_t famine_ns;    /* the last one; 0: none yet */
 	_Atomic uint64_t room_blocks;  /* stock_room.ahead as of the latest reading */
 	_Atomic uint64_t drop_cursor;
+	_Atomic uint64_t rest_until_ns; /* who wishes does nothing itself before */
 
 	/* The keeper's. */
 	uint64_t pool_total, pool_available; /* at pool_read_ns */
@@ -54,7 +55,6 @@ struct ahead {
 
 	pthread_mutex_t lock;		     /* of the rest; never the pager's */
 	uint64_t granted_blocks, granted_ns; /* prepared for wishes lately */
-	uint64_t rest_until_ns;		     /* who wishes does nothing itself before */
 	struct ahead_range wishes[AHEAD_WISHES];
 	unsigned wish_count;
 };
