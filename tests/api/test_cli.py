@@ -574,7 +574,7 @@ def trace_says_what_the_ring_does_not_hold_any_more():
         check(host.neap("trace", path), OK, out="^Guest RAM of 64 MiB.*\n0 moves")
 
 
-def trace_refuses_what_is_no_trace_in_one_sentence():
+def trace_refuses_what_is_no_trace_in_one_sentence():  # TR01
     with Host() as host:
         path = host.dir + "/trace"
         check(host.neap("trace", path), FAILED, err="No such file")

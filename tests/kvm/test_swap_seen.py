@@ -164,7 +164,7 @@ class Swap(unittest.TestCase):
         self.assertEqual(self.state(), "paused")
         return file
 
-    def test_a_disk_that_spoils_a_block_pauses_the_vm_until_it_is_right_again_SW01(self):
+    def test_a_disk_that_spoils_a_block_pauses_the_vm_until_it_is_right_again_SW06(self):
         file = self.spoil_and_touch()
         self.assertGreater(self.memory()["swap"]["read_errors"], 0)
         file.mend()

@@ -270,6 +270,7 @@ static void put_file(const char *name, const void *bytes, size_t len)
 	assert_int_equal(fd_write_full(fd, bytes, len), 0);
 }
 
+/* TR01 */
 static void only_our_own_plain_files_are_written_to(void **state)
 {
 	char precious[64] = "";
@@ -347,6 +348,7 @@ static void put_trace(const struct trace_header *header, const uint64_t records[
 	put_file(path, bytes, sizeof(bytes));
 }
 
+/* TR01 */
 static void headers_that_make_no_sense_are_refused(void **state)
 {
 	static const struct {
