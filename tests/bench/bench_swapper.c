@@ -7,6 +7,7 @@
  *     evict      blocks above a limit that was just set, until they have left: both workers
  *     swap_in    one touch of a swapped block, in random order, nothing else going on
  *     sweep      the same in ascending order: what reading ahead is worth, per block
+ *     thrash     touches at random of 1.5 times what the pool holds: all of them, hits included
  *     zeros      a touch of a block that was evicted as zeros
  *     first      a touch of a block that was never there, for comparison
  */
@@ -20,10 +21,18 @@
 #include "memory/discard.h"
 #include "memory/ram_internal.h"
 
-enum { ROUNDS = 5, BLOCKS = 96, POOL_BLOCKS = 100, KEPT_BLOCKS = 4, MOST = ROUNDS * BLOCKS };
+enum {
+	ROUNDS = 5,
+	BLOCKS = 96,
+	POOL_BLOCKS = 100,
+	KEPT_BLOCKS = 4,
+	MOST = ROUNDS * BLOCKS,
+	THRASH_TOUCHES = 1000
+};
 
 static char pool_dir[HUGEMOUNT_TEXT_BYTES];
 static const char *mode;
+static uint64_t guest_blocks = BLOCKS;
 static struct test_random randomness = { .state = 1 };
 
 struct figure {
@@ -76,7 +85,7 @@ static void must(bool well, const char *what)
 static struct ram *open_ram(bool encrypt)
 {
 	struct ram_config config = {
-		.ram_bytes = BLOCKS * HUGE_FRAME_BYTES,
+		.ram_bytes = guest_blocks * HUGE_FRAME_BYTES,
 		.frame_bytes = HUGE_FRAME_BYTES,
 		.hugetlbfs_dir = pool_dir,
 		.swap = { .dir = swapdir(), .encrypt = encrypt, .compress = true }
@@ -99,7 +108,7 @@ static _Atomic uint64_t *block_words(struct ram *ram, uint64_t block)
 
 static void fill(struct ram *ram, bool zeros)
 {
-	for (uint64_t block = 0; block < BLOCKS; block++)
+	for (uint64_t block = 0; block < guest_blocks; block++)
 		for (uint64_t word = 0; word < HUGE_FRAME_BYTES / sizeof(uint64_t); word++)
 			atomic_store_explicit(block_words(ram, block) + word,
 					      zeros ? 0 : test_random_next(&randomness),
@@ -199,6 +208,36 @@ static void bench_mode(bool encrypt)
 	ram_close(ram);
 }
 
+/* No limit here: what is above the pool is found by hitting it. */
+static void bench_thrash(bool encrypt)
+{
+	static struct figure touches;
+	struct ram_statistics before, after;
+	uint64_t start_ns;
+	struct ram *ram;
+
+	guest_blocks = POOL_BLOCKS * 3 / 2;
+	ram = open_ram(encrypt);
+	touches.count = 0;
+	fill(ram, false);
+	ram_read_statistics(ram, &before);
+	start_ns = clock_now_ns();
+	for (int i = 0; i < THRASH_TOUCHES; i++)
+		(void)touch(ram, test_random_below(&randomness, guest_blocks));
+	note(&touches, 0, (clock_now_ns() - start_ns) / THRASH_TOUCHES);
+	ram_read_statistics(ram, &after);
+	say_us("thrash", &touches);
+	printf("swapper_thrash_%s_refaults %.3f per_touch\n", mode,
+	       (double)(after.refaults - before.refaults) / THRASH_TOUCHES);
+	printf("swapper_thrash_%s_reads %.3f per_touch\n", mode,
+	       (double)(after.swap_in_bytes - before.swap_in_bytes) / HUGE_FRAME_BYTES /
+		       THRASH_TOUCHES);
+	printf("swapper_thrash_%s_starved %.1f us\n", mode,
+	       (double)(after.starved_ns - before.starved_ns) / THRASH_TOUCHES / (double)NS_PER_US);
+	ram_close(ram);
+	guest_blocks = BLOCKS;
+}
+
 static void bench_raw(void)
 {
 	static struct figure reads, writes;
@@ -238,6 +277,8 @@ int main(void)
 	hugemount_make(POOL_BLOCKS, pool_dir);
 	bench_raw();
 	bench_mode(false);
+	bench_thrash(false);
 	bench_mode(true);
+	bench_thrash(true);
 	return EXIT_SUCCESS;
 }
