@@ -174,9 +174,10 @@ static uint64_t budget_permille(const struct swapper *swapper)
 {
 	uint64_t blocks = swapper_in_ram_blocks(swapper) +
 			  atomic_load(&swapper->ram->frames.in_state[FRAME_SWAPPED]);
-	uint64_t budget = blocks * REFAULTS_PER_MILLE;
+	uint64_t budget = blocks * REFAULTS_PER_MILLE, least = LEAST_REFAULTS;
 
-	return budget > LEAST_REFAULTS * PER_MILLE ? budget : LEAST_REFAULTS * PER_MILLE;
+	least *= PER_MILLE;
+	return budget > least ? budget : least;
 }
 
 static void leak(struct balloon_work *work, uint64_t budget, uint64_t now_ns)
@@ -200,14 +201,19 @@ static void pause_background(struct balloon_work *work, uint64_t now_ns)
 	work->paused_until_ns = now_ns + work->pause_ns;
 }
 
-void swapper_note_refault_locked(struct swapper *swapper, uint64_t block, uint64_t now_ns)
+void swapper_note_back_locked(struct swapper *swapper, uint64_t block)
+{
+	if (swapper->events.dead)
+		strike(&swapper->balloon, block, clock_now_ns());
+}
+
+void swapper_note_refault_locked(struct swapper *swapper, uint64_t now_ns)
 {
 	struct balloon_work *work = &swapper->balloon;
 	uint64_t budget = budget_permille(swapper);
 
 	if (!swapper->events.dead)
 		return;
-	strike(work, block, now_ns);
 	leak(work, budget, now_ns);
 	work->refaults_permille += PER_MILLE;
 	if (work->refaults_permille > budget)

@@ -163,7 +163,7 @@ static bool take_refault(struct swapper *swapper, uint64_t block, struct swap_jo
 		(struct swap_job){ .kind = JOB_READ, .block = block, .wanted = true, .map = true };
 	readahead_refault(&swapper->readahead, &view, block, ahead_room(swapper), &ret_job->plan);
 	queue_ahead(swapper, &ret_job->plan);
-	swapper_note_refault_locked(swapper, block, clock_now_ns());
+	swapper_note_refault_locked(swapper, clock_now_ns());
 	return true;
 }
 
@@ -318,6 +318,7 @@ static void have_data(struct swapper *swapper, const struct swap_job *job, uint6
 		add(&swapper->counters.ahead_bytes, len_bytes);
 	(void)pthread_mutex_lock(&swapper->lock);
 	swapper_store_has_room_locked(swapper);
+	swapper_note_back_locked(swapper, job->block);
 	read = find_pending(swapper, job->block);
 	if (read)
 		not_lost_any_more(swapper, read);

@@ -166,8 +166,9 @@ void swapper_store_has_room_locked(struct swapper *swapper);
 /* swapper_balloon.c: partly ballooned blocks, while nothing is short */
 bool swapper_pick_balloon_locked(struct swapper *swapper, uint64_t now_ns, uint64_t *ret_block);
 bool swapper_pick_dead_locked(struct swapper *swapper, uint64_t now_ns, uint64_t *ret_block);
-bool swapper_is_sweeping_locked(const struct swapper *swapper); /* and wants to go on */
-void swapper_note_refault_locked(struct swapper *swapper, uint64_t block, uint64_t now_ns);
+bool swapper_is_sweeping_locked(const struct swapper *swapper);		    /* and wants to go on */
+void swapper_note_refault_locked(struct swapper *swapper, uint64_t now_ns); /* it will be read */
+void swapper_note_back_locked(struct swapper *swapper, uint64_t block); /* it was, for whomever */
 
 /* swapper_back.c: bringing back when the shortage is over */
 bool swapper_pick_back_locked(struct swapper *swapper, struct swap_job *ret_job);

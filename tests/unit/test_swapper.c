@@ -8,6 +8,8 @@
 
 #include <errno.h>
 
+#include "memory/swapper_internal.h"
+
 enum {
 	POOL_BLOCKS = 24,
 	GUEST_BLOCKS = 32,
@@ -226,6 +228,37 @@ static void dead_pages_are_not_stored_and_their_blocks_leave(void **state)
 	rig_close(&rig);
 }
 
+static uint64_t next_sweep_ns(const struct rig *rig)
+{
+	struct swapper *swapper = rig->ram->swapper;
+	uint64_t next_ns;
+
+	(void)pthread_mutex_lock(&swapper->lock);
+	next_ns = swapper->balloon.next_sweep_ns;
+	(void)pthread_mutex_unlock(&swapper->lock);
+	return next_ns;
+}
+
+static void ballooned_blocks_that_came_back_are_not_sent_again(void **state)
+{
+	uint64_t out_bytes, last_ns;
+	struct rig rig;
+
+	(void)state;
+	open_limited(&rig, LIMIT_BLOCKS, 0);
+	rig_fill(&rig, 5);
+	atomic_store(&rig.told.dead_mask, UINT64_C(0xffffffff));
+	rig_wait_for(is_within(&rig, LIMIT_BLOCKS / 10));
+	for (uint64_t page = 0; page < rig.blocks * BLOCK_PAGES; page += BLOCK_PAGES)
+		(void)atomic_fetch_add(rig_word(&rig, page, 2), 1);
+	out_bytes = rig_statistics(&rig).swap_out_balloon_bytes;
+	last_ns = next_sweep_ns(&rig); /* a pause makes it later, so it is the clock that ends it */
+	rig_wait_for(clock_now_ns() > last_ns + 2 * NS_PER_S);
+	assert_int_equal(rig_statistics(&rig).swap_out_balloon_bytes, out_bytes);
+	rig_check_counters(&rig);
+	rig_close(&rig);
+}
+
 static void a_hushed_swapper_lets_everything_be_discarded(void **state)
 {
 	struct rig rig;
@@ -340,6 +373,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(blocks_come_back_when_the_limit_is_gone),
 		cmocka_unit_test(a_sweep_is_read_ahead),
 		cmocka_unit_test(dead_pages_are_not_stored_and_their_blocks_leave),
+		cmocka_unit_test(ballooned_blocks_that_came_back_are_not_sent_again),
 		cmocka_unit_test(a_hushed_swapper_lets_everything_be_discarded),
 		cmocka_unit_test(discarded_blocks_are_zeros_whatever_was_stored),
 		cmocka_unit_test(it_can_be_stopped_at_any_moment),
