@@ -471,6 +471,13 @@ def demo():
     program("neap demo on hardware KVM", "exit status 0", NEAP, "demo", "--pages", "2M")
 
 
+def memory_stress(pages):
+    """No guest: the memory engine alone, on a stock kernel's userfaultfd."""
+    for way in ((), ("--direct",)):
+        program(f"stress {' '.join(way + ('--pages', pages))} on this kernel", "exit status 0",
+                os.path.join(BUILD, "tests/stress/stress"), *way, "--pages", pages, "--seconds", "5", "--dir", DISK)
+
+
 def kvm_suite():
     for test in sorted(glob.glob(os.path.join(BUILD, "tests/kvm/test-kvm-*"))):
         if os.path.isfile(test):
@@ -542,9 +549,9 @@ def lanes(quick):
                        for i, memory_mib in enumerate((256, 4096)) for j, cpus in enumerate((1, 2))
                        for k, form in enumerate(KERNELS) if (i + j + k + odd) % 2 == 0])
     result[0] += [("embedded", embedded), ("balloon", balloon), ("reporting", reporting), ("demo", demo),
-                  ("checksums-2M", lambda: checksums("2M"))]
+                  ("checksums-2M", lambda: checksums("2M")), ("memory-stress-2M", lambda: memory_stress("2M"))]
     result[1] += [("small-pages", small_pages), ("kvm-suite", kvm_suite),
-                  ("checksums-4K", lambda: checksums("4K"))]
+                  ("checksums-4K", lambda: checksums("4K")), ("memory-stress-4K", lambda: memory_stress("4K"))]
     return result
 
 
