@@ -234,7 +234,7 @@ int cli_set(struct cli_call *call)
 
 	if (ret == EXIT_CODE_OK)
 		ret = read_setting(call->args[1], &setting, &params);
-	if (ret != EXIT_CODE_OK)
+	if (ret != EXIT_CODE_OK || !setting)
 		return ret;
 	ret = vm_open(call->args[0], &vm);
 	if (ret != EXIT_CODE_OK) {

@@ -139,7 +139,7 @@ int trace_open(const char *path, uint64_t ram_bytes, struct trace **ret_trace, s
 		return err_set(err, -ENOMEM, "trace: out of memory");
 	*trace = (struct trace){ .fd = -1 };
 	result = open_file(trace, path, err);
-	if (result < 0) {
+	if (result != 0 || !trace->header) {
 		trace_close(trace);
 		return err ? err_wrap(err, "trace file %.200s", path) : result;
 	}

@@ -161,18 +161,18 @@ static void dead_pages_are_those_in_the_balloon(void **state)
 	struct rig *rig = *state;
 	uint64_t dead[BLOCK_PAGE_WORDS] = { 0 };
 
-	assert_false(inflate_dead_pages(&rig->inflate, 3 * LIST, dead));
+	assert_false(inflate_dead_pages(&rig->inflate, UINT64_C(3) * LIST, dead));
 	take(rig, 3 * LIST + 70, 100);
 	take(rig, 4 * LIST, 1);
-	assert_true(inflate_dead_pages(&rig->inflate, 3 * LIST, dead));
+	assert_true(inflate_dead_pages(&rig->inflate, UINT64_C(3) * LIST, dead));
 	for (unsigned i = 0; i < LIST; i++)
 		assert_int_equal(bitmap_test(dead, i), i >= 70 && i < 170);
 	release(rig, 3 * LIST + 70, 100);
 	memset(dead, 0, sizeof(dead));
-	assert_false(inflate_dead_pages(&rig->inflate, 3 * LIST, dead));
+	assert_false(inflate_dead_pages(&rig->inflate, UINT64_C(3) * LIST, dead));
 	take(rig, 3 * LIST, 9);
 	inflate_forget(&rig->inflate);
-	assert_false(inflate_dead_pages(&rig->inflate, 3 * LIST, dead));
+	assert_false(inflate_dead_pages(&rig->inflate, UINT64_C(3) * LIST, dead));
 }
 
 static bool is_gone(void *ctx, uint64_t block)

@@ -193,7 +193,7 @@ static void a_trace_is_read_while_it_is_written(void **state)
 	(void)state;
 	atomic_store(&enough, false);
 	assert_int_equal(pthread_create(&thread, NULL, write_without_end, trace), 0);
-	while (seen < 3 * TRACE_RING_RECORDS) {
+	while (seen < UINT64_C(3) * TRACE_RING_RECORDS) {
 		const struct trace_info *info;
 
 		reader = start_reader();
@@ -344,7 +344,7 @@ static void put_trace(const struct trace_header *header, const uint64_t records[
 	unsigned char bytes[TRACE_HEADER_BYTES + 4 * TRACE_RECORD_BYTES] = { 0 };
 
 	memcpy(bytes, header, sizeof(*header));
-	memcpy(bytes + TRACE_HEADER_BYTES, records, 4 * TRACE_RECORD_BYTES);
+	memcpy(bytes + TRACE_HEADER_BYTES, records, 8 * sizeof(records[0]));
 	put_file(path, bytes, sizeof(bytes));
 }
 
