@@ -9,11 +9,20 @@ static bool wants_balloon(const struct vm_config *config)
 	return config->balloon.enabled;
 }
 
-static uint64_t balloon_features(const struct vm_config *config)
+/* Memory that was reserved for a VM stays with it, unless somebody asks its balloon for some: what
+ * it does not use just now it would have to wait for later. */
+static bool wants_reports(const struct machine *machine)
 {
+	return machine->config->balloon.free_page_reporting && !ram_is_reserved(machine->ram);
+}
+
+static uint64_t balloon_features(const struct machine *machine)
+{
+	const struct vm_config *config = machine->config;
+
 	return (config->balloon.stats_period_s > 0 ? BALLOON_F_STATS_VQ : 0) |
 	       (config->balloon.deflate_on_oom ? BALLOON_F_DEFLATE_ON_OOM : 0) |
-	       (config->balloon.free_page_reporting ? BALLOON_F_REPORTING : 0) |
+	       (wants_reports(machine) ? BALLOON_F_REPORTING : 0) |
 	       (config->balloon.must_tell_host ? BALLOON_F_MUST_TELL_HOST : 0);
 }
 
@@ -21,7 +30,7 @@ static int create_balloon(struct machine *machine, struct virtio_device **ret_vd
 {
 	struct balloon_config config = {
 		.ram = machine->ram,
-		.features = balloon_features(machine->config),
+		.features = balloon_features(machine),
 		.changed = events_balloon_changed,
 		.busy = virtio_slots_balloon_busy,
 		.ctx = machine,

@@ -130,6 +130,15 @@ class Life(unittest.TestCase):
             self.assertEqual(vm.call("vm.kill"), {"state": "stopped"})
             self.assertEqual(vm.wait(), 7)
 
+    def test_a_reserved_guest_is_not_asked_to_report_free_memory(self):
+        with neapvm.Vm(["--memory", "64M,pages=4K,reserve=on"]) as vm:
+            vm.expect("ready")
+            self.assertNotIn("free_page_reporting", vm.call("vm.memory")["balloon"]["features"])
+            vm.ask("fill 16M; free 16M blocks")
+            vm.type("report")
+            vm.expect("(ok|error) [^\\r\\n]*")
+            self.assertEqual(vm.call("vm.memory")["resident_bytes"], 64 << 20)
+
     def test_states_are_told_as_events_in_order(self):
         with neapvm.Vm(SMALL) as vm:
             vm.expect(READY)
