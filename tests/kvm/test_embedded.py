@@ -219,8 +219,9 @@ class Memory(unittest.TestCase):
                 self.assertGreaterEqual(int(answer["worst_ns"]), int(answer["p99_ns"]))
                 self.assertGreaterEqual(int(answer["p99_ns"]), int(answer["p50_ns"]))
                 vm.ask("report")
-            memory = vm.call("vm.memory")  # what is prepared ahead of need was touched by nobody
-            self.assertLessEqual(memory["resident_bytes"] - memory["fresh_bytes"], 16 * MIB)
+            # Touched by nobody: what is prepared, and eight blocks that were mapped with a neighbour.
+            memory = vm.call("vm.memory")
+            self.assertLessEqual(memory["resident_bytes"] - memory["fresh_bytes"], 24 * MIB)
 
     def test_one_wrong_byte_is_found(self):
         with start() as vm:
