@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* block.h - the steps of a block's life, each whole under its lock. Inside memory/ only.
  *
- * The only file that maps, unmaps, allocates and punches once the guest runs. Every function takes
+ * What maps, unmaps, allocates and punches once the guest runs is behind this. Every function takes
  * the lock, does its system calls, moves the state and gives the lock back; none waits for I/O.
  * Return, where not said otherwise: 0; -EBUSY: the block's state or its users do not allow it now;
  * another negative errno.

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* frames.c - the frame table; see frames.h.
  *
- *                 prepared                              all zeros
- *        +------------------------+   +---------------------------------------+
- *        |                        v   v                                       |
- *     ABSENT --touch--> RESIDENT <--> SAMPLED --chosen--> WRITING --stored--> SWAPPED
- *        ^                 | ^  ^        |                 |   |                | ^
- *        +----discard------+ |  |        +------chosen-----+   |                | | not now
- *                            |  +-----------touch (abort)------+                v |
- *                            +----------------- read back -------------------- READING
+ *     ABSENT ---touch---> RESIDENT <--touch--- SAMPLED <--prepared--- ABSENT
+ *                            |  ---unmapped--->   |
+ *                            +------chosen--------+---> WRITING ---stored---> SWAPPED ---> READING
+ *     WRITING: touch -> RESIDENT; not stored -> SAMPLED; all zeros -> ABSENT
+ *     READING: read back -> RESIDENT or SAMPLED; not now -> SWAPPED
+ *     RESIDENT, SAMPLED, SWAPPED: discarded -> ABSENT
  *
  * frame_moves.def has every arrow with its reason.
  *
