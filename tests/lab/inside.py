@@ -107,7 +107,8 @@ class Guest:
     def neap(self, *args):
         done = subprocess.run([NEAP, *args], capture_output=True, text=True, check=False)
         if done.returncode:
-            raise Failed(f"neap {' '.join(args)}: {done.stderr.strip() or done.stdout.strip()}")
+            raise Failed(f"neap {' '.join(args)}: {done.stderr.strip() or done.stdout.strip()}; "
+                         f"exit status of the VM {self.process.poll()}: {self.tail(40)}")
         return done.stdout
 
     def info(self):
@@ -283,7 +284,8 @@ def inflate(guest, total_mib, balloon_mib, reserved):
 
 def balloon():
     total_mib, balloon_mib = 1536, 1024
-    guest = ready_shell(memory=f"{total_mib}M", flags=("--reserve", "on", "--balloon",
+    # No sampler: KVM's mappings are counted below.
+    guest = ready_shell(memory=f"{total_mib}M,sample_blocks=0", flags=("--reserve", "on", "--balloon",
                                                        "on,free_page_reporting=off,stats_period=1"))
     try:
         since = time.monotonic()
@@ -588,7 +590,8 @@ def hold_kvm_open():
 
     The kernel patches a breakpoint into its scheduler when the first VM appears and when the last goes
     (preempt notifiers, and KVM's keys for local APICs). QEMU's multi-threaded emulation now and then goes on
-    running the breakpoint after it is gone: both processors hang in it. With these the patching happens once.
+    running the breakpoint after it is gone: both processors hang in it. With these the patching happens
+    once, and its undoing comes after all that counts (end).
     """
     create_vm, create_vcpu, enable_cap, split_irqchip = 0xAE01, 0xAE41, 0x4068AEA3, 121
     kvm = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
@@ -603,6 +606,14 @@ INITRD = copy_in(os.path.join(CACHE, "guest-initrd.cpio"))
 KERNELS = {"bzImage": copy_in(glob.glob(os.path.join(CACHE, "guest/boot/vmlinuz-*"))[0]),
            "ELF": copy_in(os.path.join(CACHE, "vmlinux"))}
 
+def end():
+    """Tell it while the VMs of hold_kvm_open() are there: the last one's end may hang this host."""
+    with output_lock:
+        print("LAB end", flush=True)
+    time.sleep(30)  # run takes the machine away; if run is gone, host-init turns it off
+
+
 if __name__ == "__main__":
     hold_kvm_open()
     main()
+    end()
