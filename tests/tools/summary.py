@@ -54,7 +54,11 @@ def cases_of(output):
 
 
 def status_of(entry):
-    return f"exit status {entry['returncode']} after {entry.get('duration', 0):.1f} s"
+    """How it ended, and what it said last, which is all that a log cut short may show."""
+    said = [line.strip() for stream in ("stdout", "stderr") for line in (entry.get(stream) or "").splitlines()
+            if line.strip()]
+    return (f"exit status {entry['returncode']} after {entry.get('duration', 0):.1f} s" +
+            (f"; it said last: {said[-1]}" if said else ""))
 
 
 def main(paths):

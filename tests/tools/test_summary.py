@@ -59,7 +59,8 @@ class Summary(unittest.TestCase):
     def test_a_crash_after_passed_cases_is_a_failure(self):
         status, lines = summarize(entry("prog", "FAIL", "[       OK ] one\n", returncode=-11))
         self.assertEqual(status, 1)
-        self.assertEqual(lines, ["FAILED:  prog: fail, exit status -11 after 1.5 s",
+        self.assertEqual(lines, ["FAILED:  prog: fail, exit status -11 after 1.5 s; "
+                                 "it said last: [       OK ] one",
                                  "1 passed, 1 failed, 0 skipped"])
 
     def test_a_timeout_is_a_failure(self):
