@@ -68,6 +68,40 @@ void rig_fini(struct rig *rig)
 	balloon_destroy(rig->balloon);
 }
 
+static int setup_with(void **state, uint64_t features)
+{
+	*state = malloc(sizeof(struct rig));
+	rig_init(*state, features);
+	return 0;
+}
+
+int rig_setup(void **state)
+{
+	return setup_with(state, RIG_ALL_FEATURES);
+}
+
+int rig_setup_without_must_tell(void **state)
+{
+	return setup_with(state, RIG_ALL_FEATURES & ~BALLOON_F_MUST_TELL_HOST);
+}
+
+int rig_setup_without_stats(void **state)
+{
+	return setup_with(state, RIG_ALL_FEATURES & ~BALLOON_F_STATS_VQ);
+}
+
+int rig_teardown(void **state)
+{
+	rig_fini(*state);
+	free(*state);
+	return 0;
+}
+
+bool rig_on_huge_frames(void)
+{
+	return rig_frame_bytes == HUGE_FRAME_BYTES;
+}
+
 bool rig_send(struct rig *rig, unsigned queue, gpa_t buf, uint32_t len_bytes, bool writable)
 {
 	struct fake_buf fake = { .addr = buf, .len_bytes = len_bytes, .writable = writable };

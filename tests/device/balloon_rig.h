@@ -11,6 +11,10 @@
 #include "fake_guest.h"
 
 enum { RIG_RAM_FRAMES = 24, RIG_POOL_FRAMES = 16 }; /* of 2 MiB */
+enum { RIG_FRAME_PAGES = 512 };			    /* pages in 2 MiB */
+enum {
+	RIG_DATA_PFN = 2 * RIG_FRAME_PAGES
+}; /* what tests send begins here; rings and lists are below */
 enum { RIG_INFLATE, RIG_DEFLATE, RIG_STATS, RIG_REPORTING_LINUX, RIG_REPORTING, RIG_QUEUES };
 enum { RIG_QUEUE_SIZE = 64, RIG_LIST_PAGES = 40000 };
 
@@ -36,6 +40,14 @@ void rig_choose_frames(int argc, char **argv);
 
 void rig_init(struct rig *rig, uint64_t features); /* a driver is up */
 void rig_fini(struct rig *rig);
+
+/* cmocka's fixtures: *state is a struct rig, with all features or without one. */
+int rig_setup(void **state);
+int rig_setup_without_must_tell(void **state);
+int rig_setup_without_stats(void **state);
+int rig_teardown(void **state);
+
+bool rig_on_huge_frames(void);
 
 /* Offer one buffer, ring, and take back what was used. True: it was used. */
 bool rig_send(struct rig *rig, unsigned queue, gpa_t buf, uint32_t len_bytes, bool writable);

@@ -11,35 +11,8 @@
 #include "balloon_rig.h"
 #include "base/units.h"
 
-enum { F = 512 };	   /* pages in 2 MiB */
-enum { DATA_PFN = 2 * F }; /* what tests inflate begins here; rings and lists are below */
+enum { F = RIG_FRAME_PAGES, DATA_PFN = RIG_DATA_PFN };
 enum { LIST_MAX_PAGES = 32768, STAT_BYTES = 10 };
-
-static int setup(void **state)
-{
-	*state = malloc(sizeof(struct rig));
-	rig_init(*state, RIG_ALL_FEATURES);
-	return 0;
-}
-
-static int setup_without_must_tell(void **state)
-{
-	*state = malloc(sizeof(struct rig));
-	rig_init(*state, RIG_ALL_FEATURES & ~BALLOON_F_MUST_TELL_HOST);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_fini(*state);
-	free(*state);
-	return 0;
-}
-
-static bool on_huge_frames(void)
-{
-	return rig_frame_bytes == HUGE_FRAME_BYTES;
-}
 
 /* ---- Target ---- */
 
@@ -186,7 +159,7 @@ static void pages_outside_the_balloon_stay_bit_identical(void **state)
 			ballooned[page] |= !out;
 		}
 		for (uint32_t page = 0; page < 2 * F; page++)
-			if (!ballooned[page] || on_huge_frames())
+			if (!ballooned[page] || rig_on_huge_frames())
 				assert_true(rig_page_intact(rig, DATA_PFN + page));
 		rig_send_series(rig, RIG_DEFLATE, DATA_PFN, 1, 2 * F, 256);
 		assert_int_equal(rig_counters(rig).taken_bytes, 0);
@@ -358,7 +331,7 @@ static void a_million_pages_in_and_out_take_turns_and_count_right(void **state)
 	while (rig_reap(rig, RIG_INFLATE) || rig_reap(rig, RIG_DEFLATE))
 		chains++;
 	assert_int_equal(chains, 32);
-	if (!on_huge_frames())
+	if (!rig_on_huge_frames())
 		assert_true(rig->guest.kicks - kicks > 2); /* nobody works it off in one go */
 	assert_int_equal(rig_counters(rig).taken_bytes,
 			 pages_to_bytes(rig_counters(rig).inflated_total_pages -
@@ -376,7 +349,7 @@ static void without_must_tell_host_scattered_pages_are_taken_but_kept(void **sta
 	rig_fill(rig, DATA_PFN, F);
 	rig_send_series(rig, RIG_INFLATE, DATA_PFN, 1, F, 256);
 	assert_int_equal(rig_counters(rig).taken_bytes, HUGE_FRAME_BYTES);
-	if (on_huge_frames()) {
+	if (rig_on_huge_frames()) {
 		assert_int_equal(rig_counters(rig).returned_bytes, 0);
 		assert_true(rig_page_intact(rig, DATA_PFN));
 	}
@@ -467,7 +440,7 @@ static void touching_without_deflating_gives_zeros_and_no_host_fault(void **stat
 	balloon_read_stats(rig->balloon, &stats);
 	assert_int_equal(stats.present, 1u << BALLOON_STAT_SWAP_IN);
 	assert_int_equal(stats.value[BALLOON_STAT_SWAP_IN], 0);
-	if (!on_huge_frames())
+	if (!rig_on_huge_frames())
 		return;
 	balloon_poll_stats(rig->balloon, 1);
 	assert_true(rig_reap(rig, RIG_STATS));
@@ -518,8 +491,8 @@ static void other_threads_see_counters_of_one_moment(void **state)
 	assert_true(reader.consistent);
 }
 
-#define TEST(function)		 cmocka_unit_test_setup_teardown(function, setup, teardown)
-#define TEST_WITH(function, how) cmocka_unit_test_setup_teardown(function, how, teardown)
+#define TEST(function)		 cmocka_unit_test_setup_teardown(function, rig_setup, rig_teardown)
+#define TEST_WITH(function, how) cmocka_unit_test_setup_teardown(function, how, rig_teardown)
 
 int main(int argc, char **argv)
 {
@@ -544,7 +517,7 @@ int main(int argc, char **argv)
 		TEST(a_list_in_pieces_of_odd_length_is_one_list),
 		TEST(a_million_pages_in_and_out_take_turns_and_count_right),
 		TEST_WITH(without_must_tell_host_scattered_pages_are_taken_but_kept,
-			  setup_without_must_tell),
+			  rig_setup_without_must_tell),
 		TEST(reset_while_inflated_brings_every_number_of_now_to_zero),
 		TEST(touching_without_deflating_gives_zeros_and_no_host_fault),
 		TEST(other_threads_see_counters_of_one_moment),
@@ -558,7 +531,7 @@ int main(int argc, char **argv)
 
 	rig_choose_frames(argc, argv);
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	if (on_huge_frames())
+	if (rig_on_huge_frames())
 		failed += cmocka_run_group_tests(famine_tests, NULL, NULL);
 	return failed;
 }

@@ -12,29 +12,7 @@
 #include "base/units.h"
 #include "memory/hold.h"
 
-enum { F = 512 };	   /* pages in 2 MiB */
-enum { DATA_PFN = 2 * F }; /* what tests inflate begins here; rings and lists are below */
-
-static int setup(void **state)
-{
-	*state = malloc(sizeof(struct rig));
-	rig_init(*state, RIG_ALL_FEATURES);
-	return 0;
-}
-
-static int setup_without_must_tell(void **state)
-{
-	*state = malloc(sizeof(struct rig));
-	rig_init(*state, RIG_ALL_FEATURES & ~BALLOON_F_MUST_TELL_HOST);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_fini(*state);
-	free(*state);
-	return 0;
-}
+enum { F = RIG_FRAME_PAGES, DATA_PFN = RIG_DATA_PFN };
 
 static bool dead_pages(const struct rig *rig, uint64_t dead[BLOCK_PAGE_WORDS])
 {
@@ -145,14 +123,14 @@ static void pages_in_a_block_that_went_elsewhere_are_returned(void **state)
 	assert_int_equal(rig_counters(rig).returned_bytes, on_huge ? 0 : 2 * taken_bytes);
 }
 
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, rig_setup, rig_teardown)
 
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(pages_are_dead_from_inflation_to_deflation),
 		cmocka_unit_test_setup_teardown(nothing_is_dead_without_must_tell_host,
-						setup_without_must_tell, teardown),
+						rig_setup_without_must_tell, rig_teardown),
 		TEST(nothing_is_dead_after_a_reset_whatever_driver_comes),
 		TEST(a_frame_in_use_goes_when_its_user_is_done),
 		TEST(a_frame_in_use_is_not_given_back_for_a_report_either),

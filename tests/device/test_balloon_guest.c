@@ -9,35 +9,8 @@
 #include "balloon_rig.h"
 #include "base/units.h"
 
-enum { F = 512 };	   /* pages in 2 MiB */
-enum { DATA_PFN = 2 * F }; /* what tests report begins here; rings and lists are below */
+enum { F = RIG_FRAME_PAGES, DATA_PFN = RIG_DATA_PFN };
 enum { STAT_BYTES = 10 };
-
-static int setup(void **state)
-{
-	*state = malloc(sizeof(struct rig));
-	rig_init(*state, RIG_ALL_FEATURES);
-	return 0;
-}
-
-static int setup_without_stats(void **state)
-{
-	*state = malloc(sizeof(struct rig));
-	rig_init(*state, RIG_ALL_FEATURES & ~BALLOON_F_STATS_VQ);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_fini(*state);
-	free(*state);
-	return 0;
-}
-
-static bool on_huge_frames(void)
-{
-	return rig_frame_bytes == HUGE_FRAME_BYTES;
-}
 
 /* ---- Reporting ---- */
 
@@ -142,7 +115,7 @@ static void a_report_of_all_ram_takes_turns(void **state)
 
 	assert_true(rig_send(rig, RIG_REPORTING_LINUX, start, len, true));
 	assert_int_equal(rig_counters(rig).reported_total_bytes, len);
-	if (!on_huge_frames())
+	if (!rig_on_huge_frames())
 		assert_true(rig->guest.kicks - kicks > 1);
 }
 
@@ -271,15 +244,15 @@ static void a_reset_forgets_the_statistics_buffer(void **state)
 	assert_false(rig_broken(rig));
 }
 
-#define TEST(function)		 cmocka_unit_test_setup_teardown(function, setup, teardown)
-#define TEST_WITH(function, how) cmocka_unit_test_setup_teardown(function, how, teardown)
+#define TEST(function)		 cmocka_unit_test_setup_teardown(function, rig_setup, rig_teardown)
+#define TEST_WITH(function, how) cmocka_unit_test_setup_teardown(function, how, rig_teardown)
 
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_reported_block_goes_back_to_the_host),
 		TEST(the_queue_of_the_specification_reports_too),
-		TEST_WITH(without_statistics_their_queue_number_reports, setup_without_stats),
+		TEST_WITH(without_statistics_their_queue_number_reports, rig_setup_without_stats),
 		TEST(unaligned_reports_are_rounded_inward),
 		TEST(empty_overlapping_and_wrong_way_reports_are_harmless),
 		TEST(reports_in_the_hole_or_past_the_end_break_the_device_only),

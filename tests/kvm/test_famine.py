@@ -126,12 +126,6 @@ class Famine(unittest.TestCase):
 
 if __name__ == "__main__":
     neapvm.need_kvm()
-    if os.geteuid() != 0:
-        neapvm.skip("needs root for a hugetlbfs mount of its own")
     neapvm.need_huge_pages(POOL_MIB // 2)
-    if os.environ.get("NEAP_FAMINE_INSIDE") != "1":
-        if subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL, check=False).returncode:
-            neapvm.skip("cannot make a mount namespace (no right to, or in a chroot)")
-        os.environ["NEAP_FAMINE_INSIDE"] = "1"
-        os.execvp("unshare", ["unshare", "-m", sys.executable, *sys.argv])
+    neapvm.need_mounts_of_our_own("for a hugetlbfs mount of its own")
     unittest.main(verbosity=2, warnings="ignore")

@@ -123,13 +123,7 @@ def may_still():
 
 if __name__ == "__main__":
     neapvm.need_kvm()
-    if os.geteuid() != 0:
-        neapvm.skip("needs root, to become nobody")
-    if os.environ.get("NEAP_NO_RIGHTS_INSIDE") != "1":
-        if subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL, check=False).returncode:
-            neapvm.skip("cannot make a mount namespace (no right to, or in a chroot)")
-        os.environ["NEAP_NO_RIGHTS_INSIDE"] = "1"
-        os.execvp("unshare", ["unshare", "-m", sys.executable, *sys.argv])
+    neapvm.need_mounts_of_our_own("to become nobody")
     open_kvm_to_everybody()
     if may_still():
         neapvm.skip(may_still())

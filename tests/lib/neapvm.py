@@ -54,6 +54,19 @@ def need_huge_pages(count):
         skip("needs %d free pages of 2 MiB, this host has %d" % (count, free_huge_pages()))
 
 
+def need_mounts_of_our_own(what_for):
+    """Start this program again, as root in a mount namespace that nobody else sees; or skip."""
+    inside = "NEAP_TEST_INSIDE"
+    if os.environ.get(inside) == "1":
+        return
+    if os.geteuid() != 0:
+        skip("needs root " + what_for)
+    if subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL, check=False).returncode:
+        skip("cannot make a mount namespace (no right to, or in a chroot)")
+    os.environ[inside] = "1"
+    os.execvp("unshare", ["unshare", "-m", sys.executable, *sys.argv])
+
+
 class RpcError(Exception):
     def __init__(self, error):
         super().__init__("%s (%s)" % (error.get("message"), error.get("code")))
