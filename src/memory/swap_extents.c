@@ -3,248 +3,405 @@
  *
  * Problem. Blocks take from one to 512 pages, come and go in any order, and the file does not grow.
  * Freed room must be found again in time that does not depend on how large the file is, with no
- * allocation, and free pages that lie scattered must still be of use.
+ * allocation, and free pages that lie scattered must still be of use. A bit per page would answer all
+ * that, and cost as much as everything else that swap keeps.
  *
- * Design. The file is cut into groups of 512 pages: a bitmap, and the length of its longest free
- * run, in a heap of maxima over all groups. No run crosses a group, and nothing needs more than 512
- * pages, so the heap answers "is there a run this long, and where is the first" in one walk down:
- * 13 steps for 16 GiB. Whoever asks gets the first group that can hold it in one piece, and the
- * shortest run there that does; so small things gather at the front, and whole groups stay free for
- * whole blocks. Only when no run is long enough are the longest runs taken, up to four.
+ * Design. The file is cut into groups of 512 pages. What a block has is a list of pieces, runs of
+ * pages; no piece crosses a group, and each group has the list of its pieces in the order of pages:
+ * what lies between them is free. Groups are found by how much their longest free run lacks to the
+ * whole, the least of every 64 in a level above, and so on: since nothing needs more than 512 pages,
+ * "is there a run this long, and where is the first" is one walk down, over at most 64 numbers a
+ * level. Whoever asks gets the first group that can hold it in one piece, and the shortest run there
+ * that does; so small things gather at the front, and whole groups stay free for whole blocks. Only
+ * when no run is long enough are the longest runs taken, up to four.
+ *
+ * The first piece of a block is its own, found by its number. Second to fourth ones, and retired
+ * ones, are taken from spare pieces, one for every two blocks. Zeros are the right contents of
+ * everything at the start, so what is never used is never touched.
  *
  * Invariants
- *  X1  longest[leaf] is the longest run of clear bits of that group, and every inner node the
- *      larger of its two; true whenever `lock` is free.
- *  X2  A set bit belongs to exactly one place that was handed out, or to a retired piece.
+ *  X1  lacks[0] is SWAP_GROUP_PAGES less the longest free run of that group, and each level above the
+ *      least of the one below; true whenever `lock` is free.
+ *  X2  A piece with pages is in its group's list exactly once, and belongs to one block or is retired;
+ *      no two overlap.
+ *  X3  SWAP_RETIRED_ROOM spare pieces are never taken for blocks.
  *
- * Limits. A file whose every free run is short refuses a large block although it has the pages:
- * that takes many small blocks that stay where large ones went. Pages of such a file are still
- * handed out to smaller blocks.
+ * Limits. A group of single pages is a list of 512. A file whose every free run is short refuses a
+ * large block although it has the pages: that takes many small blocks that stay where large ones
+ * went. Pages of such a file are still handed out to smaller blocks.
  */
 #include "memory/swap_extents.h"
 
 #include <errno.h>
-#include <stdbool.h>
+#include <stddef.h>
 #include <sys/mman.h>
 
-static void *map_zeros(uint64_t bytes)
+enum { BLOCKS_PER_SPARE = 2, MOST_SPARES = (1 << 22) - 1 };
+
+static uint64_t level_length(const struct swap_extents *extents, unsigned level)
 {
-	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	uint64_t length = extents->group_count;
+
+	while (level-- > 0)
+		length = (length + SWAP_FAN_OUT - 1) / SWAP_FAN_OUT;
+	return length;
+}
+
+static uint64_t all_levels_length(const struct swap_extents *extents)
+{
+	uint64_t length = 0;
+
+	for (unsigned level = 0; level < extents->level_count; level++)
+		length += level_length(extents, level);
+	return length;
+}
+
+static size_t pieces_bytes(const struct swap_extents *extents)
+{
+	return (extents->block_count + extents->spare_count) * sizeof(struct swap_piece);
+}
+
+/* Everything is in one mapping: pieces, links, levels. */
+static size_t map_bytes(const struct swap_extents *extents)
+{
+	return pieces_bytes(extents) + extents->group_count * sizeof(*extents->first_links) +
+	       all_levels_length(extents) * sizeof(**extents->lacks);
+}
+
+static int map_all(struct swap_extents *extents)
+{
+	void *at = mmap(NULL, map_bytes(extents), PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint16_t *levels;
 
-	return at == MAP_FAILED ? NULL : at;
+	if (at == MAP_FAILED)
+		return -ENOMEM;
+	extents->pieces = at;
+	extents->first_links = (uint32_t *)(void *)((uint8_t *)at + pieces_bytes(extents));
+	levels = (uint16_t *)(void *)(extents->first_links + extents->group_count);
+	for (unsigned level = 0; level < extents->level_count; level++) {
+		extents->lacks[level] = levels;
+		levels += level_length(extents, level);
+	}
+	return 0;
 }
 
-static uint64_t words_bytes(const struct swap_extents *extents)
+int swap_extents_init(struct swap_extents *extents, uint64_t group_count, uint64_t block_count)
 {
-	return extents->group_count * SWAP_GROUP_WORDS * sizeof(*extents->words);
-}
+	uint64_t spares = block_count / BLOCKS_PER_SPARE + SWAP_RETIRED_ROOM;
 
-static uint64_t longest_bytes(const struct swap_extents *extents)
-{
-	return 2 * extents->leaf_count * sizeof(*extents->longest);
-}
-
-static uint16_t larger(uint16_t a, uint16_t b)
-{
-	return a > b ? a : b;
-}
-
-static void fill_longest(struct swap_extents *extents)
-{
-	uint16_t *longest = extents->longest;
-
-	for (uint64_t group = 0; group < extents->group_count; group++)
-		longest[extents->leaf_count + group] = SWAP_GROUP_PAGES;
-	for (uint64_t i = extents->leaf_count - 1; i > 0; i--)
-		longest[i] = larger(longest[2 * i], longest[2 * i + 1]);
-}
-
-int swap_extents_init(struct swap_extents *extents, uint64_t group_count)
-{
-	*extents = (struct swap_extents){ .group_count = group_count, .leaf_count = 1 };
-	while (extents->leaf_count < group_count)
-		extents->leaf_count *= 2;
+	*extents = (struct swap_extents){
+		.group_count = group_count,
+		.block_count = block_count,
+		.spare_count = spares < MOST_SPARES ? spares : MOST_SPARES,
+		.level_count = 1,
+	};
+	extents->spare_free = extents->spare_count;
+	while (level_length(extents, extents->level_count - 1) > SWAP_FAN_OUT)
+		extents->level_count++;
 	(void)pthread_mutex_init(&extents->lock, NULL);
-	extents->words = map_zeros(words_bytes(extents));
-	extents->longest = map_zeros(longest_bytes(extents));
-	if (!extents->words || !extents->longest) {
+	if (map_all(extents)) {
 		swap_extents_fini(extents);
 		return -ENOMEM;
 	}
-	fill_longest(extents);
 	return 0;
 }
 
 void swap_extents_fini(struct swap_extents *extents)
 {
-	if (extents->words)
-		(void)munmap(extents->words, words_bytes(extents));
-	if (extents->longest)
-		(void)munmap(extents->longest, longest_bytes(extents));
-	if (extents->leaf_count > 0)
+	if (extents->pieces)
+		(void)munmap(extents->pieces, map_bytes(extents));
+	if (extents->level_count > 0)
 		(void)pthread_mutex_destroy(&extents->lock);
 	*extents = (struct swap_extents){ 0 };
 }
 
-struct run {
-	uint32_t first, pages;
+static uint32_t end_page(const struct swap_piece *piece)
+{
+	return piece->first_page + piece->len_pages;
+}
+
+/* Free pages of a group: those after the piece of @after_link and before the one of @next_link. */
+struct gap {
+	uint32_t after_link, next_link; /* 0: the group's begin; its end */
+	uint32_t first_page, pages;	/* may be none */
 };
 
-/* The next run of free pages in a group, at or after @from; of no pages when there is none. */
-static struct run next_run(const uint64_t *words, uint32_t from)
+static struct gap gap_after(const struct swap_extents *extents, uint64_t group, uint32_t after_link)
 {
-	struct run run = { from, 0 };
+	const struct swap_piece *pieces = extents->pieces;
+	struct gap gap = { .after_link = after_link,
+			   .next_link = extents->first_links[group],
+			   .first_page = (uint32_t)(group * SWAP_GROUP_PAGES) };
+	uint32_t group_end = gap.first_page + SWAP_GROUP_PAGES; /* 0 after the last possible one */
 
-	while (run.first < SWAP_GROUP_PAGES) {
-		uint64_t free_bits = ~words[run.first / 64] >> (run.first % 64);
-
-		if (free_bits) {
-			run.first += (uint32_t)__builtin_ctzll(free_bits);
-			break;
-		}
-		run.first = (run.first / 64 + 1) * 64;
+	if (after_link) {
+		gap.next_link = pieces[after_link - 1].next_link;
+		gap.first_page = end_page(&pieces[after_link - 1]);
 	}
-	for (uint32_t at = run.first; at < SWAP_GROUP_PAGES; at = run.first + run.pages) {
-		uint64_t used_bits = words[at / 64] >> (at % 64);
-
-		if (used_bits) {
-			run.pages += (uint32_t)__builtin_ctzll(used_bits);
-			break;
-		}
-		run.pages += 64 - at % 64;
-	}
-	return run;
+	gap.pages =
+		(gap.next_link ? pieces[gap.next_link - 1].first_page : group_end) - gap.first_page;
+	return gap;
 }
 
-static void update_longest(struct swap_extents *extents, uint64_t group)
+/* The shortest gap of a group that is at least @least pages long; or the longest, for none. */
+static struct gap find_gap(const struct swap_extents *extents, uint64_t group, uint32_t least)
 {
-	const uint64_t *words = extents->words + group * SWAP_GROUP_WORDS;
-	uint64_t at = extents->leaf_count + group;
-	uint16_t most = 0;
+	struct gap gap = gap_after(extents, group, 0), best = gap;
 
-	for (struct run run = next_run(words, 0); run.pages > 0;
-	     run = next_run(words, run.first + run.pages))
-		most = larger(most, (uint16_t)run.pages);
-	extents->longest[at] = most;
-	for (at /= 2; at > 0; at /= 2)
-		extents->longest[at] =
-			larger(extents->longest[2 * at], extents->longest[2 * at + 1]);
-}
-
-/* The bits of word @i that the pages @first .. @first + @pages - 1 of a group have. */
-static uint64_t mask_in_word(uint32_t i, uint32_t first, uint32_t pages)
-{
-	uint32_t from = first > i * 64 ? first - i * 64 : 0;
-	uint32_t end = first + pages - i * 64;
-
-	return (~UINT64_C(0) << from) & (end < 64 ? ~(~UINT64_C(0) << end) : ~UINT64_C(0));
-}
-
-static void mark_locked(struct swap_extents *extents, uint32_t first_page, uint32_t pages,
-			bool used)
-{
-	uint64_t group = first_page / SWAP_GROUP_PAGES;
-	uint64_t *words = extents->words + group * SWAP_GROUP_WORDS;
-	uint32_t first = first_page % SWAP_GROUP_PAGES;
-
-	for (uint32_t i = first / 64; i * 64 < first + pages; i++) {
-		if (used)
-			words[i] |= mask_in_word(i, first, pages);
-		else
-			words[i] &= ~mask_in_word(i, first, pages);
+	while (gap.next_link) {
+		gap = gap_after(extents, group, gap.next_link);
+		if (best.pages < least ? gap.pages > best.pages
+				       : gap.pages >= least && gap.pages < best.pages)
+			best = gap;
 	}
-	update_longest(extents, group);
-	extents->used_pages += used ? pages : -(uint64_t)pages;
+	return best;
+}
+
+static uint16_t least_of(const uint16_t *numbers, uint64_t count)
+{
+	uint16_t least = numbers[0];
+
+	for (uint64_t i = 1; i < count; i++)
+		least = numbers[i] < least ? numbers[i] : least;
+	return least;
+}
+
+/* How many of a level belong together, from @first. */
+static uint64_t siblings(const struct swap_extents *extents, unsigned level, uint64_t first)
+{
+	uint64_t rest = level_length(extents, level) - first;
+
+	return rest < SWAP_FAN_OUT ? rest : SWAP_FAN_OUT;
+}
+
+/* X1, after a change in @group. */
+static void update_lacks(struct swap_extents *extents, uint64_t group)
+{
+	uint32_t longest = find_gap(extents, group, SWAP_GROUP_PAGES).pages;
+	uint64_t at = group;
+
+	extents->lacks[0][at] = (uint16_t)(SWAP_GROUP_PAGES - longest);
+	for (unsigned level = 1; level < extents->level_count; level++) {
+		uint64_t first = align_down(at, SWAP_FAN_OUT);
+
+		at /= SWAP_FAN_OUT;
+		extents->lacks[level][at] = least_of(extents->lacks[level - 1] + first,
+						     siblings(extents, level - 1, first));
+	}
+}
+
+static uint32_t longest_run(const struct swap_extents *extents)
+{
+	unsigned top = extents->level_count - 1;
+
+	return SWAP_GROUP_PAGES -
+	       (uint32_t)least_of(extents->lacks[top], siblings(extents, top, 0));
 }
 
 /* The first group with a run of @pages; there is one. */
 static uint64_t first_group_with(const struct swap_extents *extents, uint32_t pages)
 {
-	uint64_t at = 1;
+	uint64_t at = 0;
 
-	while (at < extents->leaf_count) {
-		at *= 2;
-		if (extents->longest[at] < pages)
-			at++;
+	for (unsigned level = extents->level_count; level-- > 0;) {
+		uint64_t first = at * SWAP_FAN_OUT, count = siblings(extents, level, first);
+
+		for (at = first; at < first + count - 1; at++)
+			if (extents->lacks[level][at] <= SWAP_GROUP_PAGES - pages)
+				break;
 	}
-	return at - extents->leaf_count;
+	return at;
 }
 
-/* The shortest run of that group that holds @pages. */
-static struct run shortest_run_with(const uint64_t *words, uint32_t pages)
+static uint32_t *link_to(struct swap_extents *extents, uint64_t group, uint32_t after_link)
 {
-	struct run best = { 0, SWAP_GROUP_PAGES + 1 };
-
-	for (struct run run = next_run(words, 0); run.pages > 0;
-	     run = next_run(words, run.first + run.pages))
-		if (run.pages >= pages && run.pages < best.pages)
-			best = run;
-	return best;
+	return after_link ? &extents->pieces[after_link - 1].next_link
+			  : &extents->first_links[group];
 }
 
-static uint32_t take_piece_locked(struct swap_extents *extents, uint32_t pages)
+/* Give @piece, numbered @link - 1, the first @pages of @gap. */
+static void put_piece(struct swap_extents *extents, uint32_t link, const struct gap *gap,
+		      uint32_t pages)
 {
-	uint64_t group = first_group_with(extents, pages);
-	struct run run = shortest_run_with(extents->words + group * SWAP_GROUP_WORDS, pages);
-	uint32_t first_page = (uint32_t)(group * SWAP_GROUP_PAGES) + run.first;
+	struct swap_piece *piece = &extents->pieces[link - 1];
+	uint64_t group = gap->first_page / SWAP_GROUP_PAGES;
 
-	mark_locked(extents, first_page, pages, true);
-	return first_page;
+	piece->first_page = gap->first_page;
+	piece->next_link = gap->next_link;
+	piece->len_pages = pages & 0x3ff;
+	piece->more_link = 0;
+	extents->used_pages += pages;
+	*link_to(extents, group, gap->after_link) = link;
+	update_lacks(extents, group);
 }
 
-static void give_locked(struct swap_extents *extents, const struct swap_place *place)
+/* The link that leads to the piece of @link. */
+static uint32_t *find_link(struct swap_extents *extents, uint32_t link)
 {
-	for (unsigned i = 0; i < SWAP_MAX_PIECES && place->len_pages[i] > 0; i++)
-		mark_locked(extents, place->first_page[i], place->len_pages[i], false);
+	uint32_t *at =
+		&extents->first_links[extents->pieces[link - 1].first_page / SWAP_GROUP_PAGES];
+
+	while (*at != link)
+		at = &extents->pieces[*at - 1].next_link;
+	return at;
 }
 
-static int take_locked(struct swap_extents *extents, uint32_t pages, struct swap_place *place)
+/* 0: none, or only @kept ones. */
+static uint32_t take_spare(struct swap_extents *extents, uint64_t kept)
 {
+	uint32_t link = extents->spare_link;
+
+	if (extents->spare_free <= kept)
+		return 0;
+	extents->spare_free--;
+	if (!link)
+		return (uint32_t)(extents->block_count + ++extents->spare_used);
+	extents->spare_link = extents->pieces[link - 1].next_link;
+	return link;
+}
+
+static void give_spare(struct swap_extents *extents, uint32_t link)
+{
+	extents->pieces[link - 1].next_link = extents->spare_link;
+	extents->spare_link = link;
+	extents->spare_free++;
+}
+
+/* The link to the block's first piece; 0: it has none. */
+static uint32_t first_of(const struct swap_extents *extents, uint64_t block)
+{
+	return extents->pieces[block].len_pages > 0 ? (uint32_t)block + 1 : 0;
+}
+
+static uint32_t more_of(const struct swap_extents *extents, uint32_t link)
+{
+	uint32_t more = extents->pieces[link - 1].more_link;
+
+	return more ? (uint32_t)extents->block_count + more : 0;
+}
+
+/* It has no pages any more. */
+static void clear_piece(struct swap_extents *extents, uint32_t link)
+{
+	struct swap_piece *piece = &extents->pieces[link - 1];
+
+	extents->used_pages -= piece->len_pages;
+	piece->len_pages = 0;
+	piece->more_link = 0;
+	if (link > extents->block_count)
+		give_spare(extents, link);
+}
+
+static void give_piece(struct swap_extents *extents, uint32_t link)
+{
+	const struct swap_piece *piece = &extents->pieces[link - 1];
+
+	*find_link(extents, link) = piece->next_link;
+	update_lacks(extents, piece->first_page / SWAP_GROUP_PAGES);
+	clear_piece(extents, link);
+}
+
+/* A spare piece, which nobody has, takes its place. */
+static void retire_piece(struct swap_extents *extents, uint32_t link)
+{
+	struct swap_piece *piece = &extents->pieces[link - 1];
+	uint32_t spare = take_spare(extents, 0);
+
+	if (!spare) { /* more failures than a store survives */
+		give_piece(extents, link);
+		return;
+	}
+	extents->retired_pages += piece->len_pages;
+	extents->pieces[spare - 1] = *piece;
+	*find_link(extents, link) = spare;
+	clear_piece(extents, link);
+}
+
+/* All of the block's pieces go, but for number @bad, which is retired. */
+static void give_locked(struct swap_extents *extents, uint64_t block, unsigned bad)
+{
+	uint32_t link = first_of(extents, block);
+
+	for (unsigned i = 0; link; i++) {
+		uint32_t more = more_of(extents, link);
+
+		if (i == bad)
+			retire_piece(extents, link);
+		else
+			give_piece(extents, link);
+		link = more;
+	}
+}
+
+/* The block's next piece, after the one of @before_link (0: its first). 0: no spare one. */
+static uint32_t take_piece(struct swap_extents *extents, uint64_t block, uint32_t before_link,
+			   uint32_t pages)
+{
+	uint32_t link =
+		before_link ? take_spare(extents, SWAP_RETIRED_ROOM) : (uint32_t)block + 1; /* X3 */
+	struct gap gap;
+
+	if (!link)
+		return 0;
+	gap = find_gap(extents, first_group_with(extents, pages), pages);
+	put_piece(extents, link, &gap, pages);
+	if (before_link)
+		extents->pieces[before_link - 1].more_link =
+			(link - (uint32_t)extents->block_count) & MOST_SPARES;
+	return link;
+}
+
+static int take_locked(struct swap_extents *extents, uint64_t block, uint32_t pages)
+{
+	uint32_t link = 0;
+
 	for (unsigned i = 0; pages > 0; i++) {
-		uint32_t now = extents->longest[1] < pages ? extents->longest[1] : pages;
+		uint32_t longest = longest_run(extents), now = longest < pages ? longest : pages;
 
-		if (now == 0 || i == SWAP_MAX_PIECES) {
-			give_locked(extents, place);
+		if (now > 0 && i < SWAP_MAX_PIECES)
+			link = take_piece(extents, block, link, now);
+		if (now == 0 || i == SWAP_MAX_PIECES || !link) {
+			give_locked(extents, block, SWAP_MAX_PIECES);
 			return -ENOSPC;
 		}
-		place->first_page[i] = take_piece_locked(extents, now);
-		place->len_pages[i] = (uint16_t)now;
 		pages -= now;
 	}
 	return 0;
 }
 
-int swap_extents_take(struct swap_extents *extents, uint32_t pages, struct swap_place *ret_place)
+int swap_extents_take(struct swap_extents *extents, uint64_t block, uint32_t pages)
 {
-	struct swap_place place = { 0 };
 	int result;
 
 	(void)pthread_mutex_lock(&extents->lock);
-	result = take_locked(extents, pages, &place);
+	result = take_locked(extents, block, pages);
 	(void)pthread_mutex_unlock(&extents->lock);
-	if (result == 0)
-		*ret_place = place;
 	return result;
 }
 
-void swap_extents_give(struct swap_extents *extents, const struct swap_place *place)
+void swap_extents_give(struct swap_extents *extents, uint64_t block)
+{
+	swap_extents_retire(extents, block, SWAP_MAX_PIECES);
+}
+
+void swap_extents_retire(struct swap_extents *extents, uint64_t block, unsigned bad_piece)
 {
 	(void)pthread_mutex_lock(&extents->lock);
-	give_locked(extents, place);
+	give_locked(extents, block, bad_piece);
 	(void)pthread_mutex_unlock(&extents->lock);
 }
 
-void swap_extents_retire(struct swap_extents *extents, const struct swap_place *place,
-			 unsigned bad_piece)
+struct swap_place swap_extents_place(const struct swap_extents *extents, uint64_t block)
 {
-	(void)pthread_mutex_lock(&extents->lock);
-	for (unsigned i = 0; i < SWAP_MAX_PIECES && place->len_pages[i] > 0; i++)
-		if (i != bad_piece)
-			mark_locked(extents, place->first_page[i], place->len_pages[i], false);
-	extents->used_pages -= place->len_pages[bad_piece];
-	extents->retired_pages += place->len_pages[bad_piece];
-	(void)pthread_mutex_unlock(&extents->lock);
+	struct swap_place place = { 0 };
+	uint32_t link = first_of(extents, block);
+
+	for (unsigned i = 0; link; link = more_of(extents, link), i++) {
+		place.first_page[i] = extents->pieces[link - 1].first_page;
+		place.len_pages[i] = extents->pieces[link - 1].len_pages;
+	}
+	return place;
 }
 
 void swap_extents_count(struct swap_extents *extents, uint64_t *ret_used_pages,

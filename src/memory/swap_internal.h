@@ -5,11 +5,11 @@
  * write half of it, flip bits, put it elsewhere, return what was there before. And an administrator
  * who can read the disk should not read the guest.
  *
- * Design. Per block 48 bytes in RAM say where it lies, and what its seal is: the tag of an
- * authenticated cipher over the bytes on the disk, the VM, the block's number and the generation.
- * Nothing on the disk is believed before it has opened. A write copies the block once, into memory
- * that the guest cannot change; packs, seals and writes the copy (swap_pack, swap_cipher,
- * swap_file); and makes the entry only when all of it is there.
+ * Design. Per block 24 bytes in RAM hold its seal: the tag of an authenticated cipher over the bytes
+ * on the disk, the VM, the block's number and the generation. 18 more, and 6 per 2 MiB of file, say
+ * where it lies (swap_extents). Nothing on the disk is believed before it has opened. A write copies
+ * the block once, into memory that the guest cannot change; packs, seals and writes the copy
+ * (swap_pack, swap_cipher, swap_file); and makes the entry only when all of it is there.
  *
  * Invariants
  *  S1  An entry is STORED only after its pages were written by direct I/O, all of them.
@@ -21,8 +21,8 @@
  *  S5  Keys and guest bytes are only in locked memory that is not dumped, and wiped when it goes.
  *      Entries hold neither.
  *
- * The entries and the map of the file are 48 + 68 bytes per 2 MiB, mapped when first touched. They
- * are not locked here: a VM's process locks all it has touched, if its limit lets it.
+ * What is kept per block and per 2 MiB is mapped when first touched. It is not locked here: a VM's
+ * process locks all it has touched, if its limit lets it.
  */
 #ifndef NEAP_MEMORY_SWAP_INTERNAL_H
 #define NEAP_MEMORY_SWAP_INTERNAL_H
@@ -45,9 +45,8 @@ enum { ENTRY_GENERATION_SHIFT = 16, ENTRY_PAGES_MASK = 0x1ff };
 struct swap_entry {
 	uint8_t tag[SWAP_TAG_BYTES];
 	uint64_t word; /* 0: nothing stored; the low bits are the block's pages - 1 */
-	struct swap_place place;
 };
-_Static_assert(sizeof(struct swap_entry) <= 56, "an entry per block is most of what swap costs");
+_Static_assert(sizeof(struct swap_entry) == 24, "an entry per block is most of what swap costs");
 
 struct swap_counters {
 	_Atomic uint64_t stored_blocks, compressed_blocks, writes, content_bytes, written_bytes,

@@ -39,7 +39,8 @@ static int open_parts(struct swap_store *store, const char *dir, struct err *err
 
 	if (result == 0)
 		result = map_entries(store, err);
-	if (result == 0 && swap_extents_init(&store->extents, store->size_bytes / SWAP_BLOCK_BYTES))
+	if (result == 0 && swap_extents_init(&store->extents, store->size_bytes / SWAP_BLOCK_BYTES,
+					     store->block_count))
 		result = err_set(err, -ENOMEM, "swap: no memory for the map of the file");
 	if (result)
 		return result;
@@ -57,7 +58,7 @@ static int check_config(const struct swap_config *config, uint64_t *ret_size_byt
 	    *ret_size_bytes > SWAP_MAX_FILE_BYTES)
 		return err_set(err, -EFBIG, "swap: %s is too large; %s is the most",
 			       units_format_size(config->size_bytes, text), "16 TiB");
-	if (config->block_count > SIZE_MAX / sizeof(struct swap_entry))
+	if (config->block_count > SWAP_MAX_BLOCKS)
 		return err_set(err, -ERANGE, "swap: too many blocks");
 	return 0;
 }
@@ -119,7 +120,7 @@ void swap_store_drop(struct swap_store *store, uint64_t block)
 		atomic_fetch_sub_explicit(&store->counters.compressed_blocks, 1,
 					  memory_order_relaxed);
 	entry->word = 0;
-	swap_extents_give(&store->extents, &entry->place);
+	swap_extents_give(&store->extents, block);
 }
 
 static uint64_t count_of(const _Atomic uint64_t *counter)

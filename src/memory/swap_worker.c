@@ -33,7 +33,6 @@ struct image {
 	uint8_t *bytes;
 	uint32_t pages;
 	uint64_t flags;
-	struct swap_place place;
 };
 
 static int open_buffers(struct swap_worker *worker, struct err *err)
@@ -149,30 +148,30 @@ static int note_write_error(struct swap_store *store)
 	return -EIO;
 }
 
-static int write_image(struct swap_worker *worker, uint64_t block, struct image *image,
-		       struct swap_entry *ret_entry)
+/* Into the pages that @block was given; they are given back when it cannot be. */
+static int write_image(struct swap_worker *worker, uint64_t block, struct image *image)
 {
 	struct swap_store *store = worker->store;
 	uint64_t generation = next_generation(store);
 	struct swap_seal seal = seal_of(store, block, generation);
 	struct swap_entry entry = { .word = generation << ENTRY_GENERATION_SHIFT | image->flags |
-					    ENTRY_STORED,
-				    .place = image->place };
+					    ENTRY_STORED };
+	struct swap_place place = swap_extents_place(&store->extents, block);
 	unsigned bad_piece = 0;
 	int result;
 
 	if (generation == 0 || swap_cipher_seal(worker->cipher, &seal, image->bytes,
 						pages_to_bytes(image->pages), entry.tag)) {
-		swap_extents_give(&store->extents, &image->place);
+		swap_extents_give(&store->extents, block);
 		return generation == 0 ? -EROFS : -EIO;
 	}
-	result = swap_file_write(store->io, store->fd, &image->place, image->bytes, &bad_piece);
+	result = swap_file_write(store->io, store->fd, &place, image->bytes, &bad_piece);
 	if (result == 0) {
-		*ret_entry = entry;
+		store->entries[block] = entry;
 	} else if (result == -ENOMEM) {
-		swap_extents_give(&store->extents, &image->place);
+		swap_extents_give(&store->extents, block);
 	} else {
-		swap_extents_retire(&store->extents, &image->place, bad_piece);
+		swap_extents_retire(&store->extents, block, bad_piece);
 		result = note_write_error(store);
 	}
 	return result;
@@ -183,14 +182,14 @@ static int store_payload(struct swap_worker *worker, uint64_t block,
 {
 	struct swap_store *store = worker->store;
 	struct image image = make_image(worker, payload);
-	int result = swap_extents_take(&store->extents, image.pages, &image.place);
+	int result = swap_extents_take(&store->extents, block, image.pages);
 
 	if (result) {
 		count(&store->counters.full_refusals, 1);
 		return result;
 	}
 	image.flags |= data_pages - 1;
-	result = write_image(worker, block, &image, &store->entries[block]);
+	result = write_image(worker, block, &image);
 	if (result)
 		return result;
 	count(&store->counters.stored_blocks, 1);
@@ -260,9 +259,10 @@ static int read_entry(struct swap_worker *worker, uint64_t block, const struct s
 {
 	struct swap_store *store = worker->store;
 	uint8_t *image = entry->word & ENTRY_PACKED ? worker->packed : worker->plain;
-	size_t len = pages_to_bytes(swap_place_pages(&entry->place));
+	struct swap_place place = swap_extents_place(&store->extents, block);
+	size_t len = pages_to_bytes(swap_place_pages(&place));
 	struct swap_seal seal = seal_of(store, block, entry->word >> ENTRY_GENERATION_SHIFT);
-	int result = swap_file_read(store->io, store->fd, &entry->place, image);
+	int result = swap_file_read(store->io, store->fd, &place, image);
 
 	if (result) {
 		count(&store->counters.read_errors, 1);

@@ -3,7 +3,7 @@
  * chooses:
  *  0  any bytes as what lies on the disk, as if their seal had been right: expanded, scattered.
  *  1  a block made of the bytes: gathered, compressed, expanded, scattered; it must come back.
- *  2  the bytes as takes and gives of the map of free pages: no page twice, none lost.
+ *  2  the bytes as takes and gives of the file's pages: no page twice, none lost.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -87,23 +87,23 @@ static uint64_t mark(const struct swap_place *place, bool now)
 
 static void take_and_give(const uint8_t *data, size_t size)
 {
-	struct swap_place places[PLACES] = { 0 };
 	uint64_t used, retired, expected = 0;
 	struct swap_extents extents;
 
 	memset(taken, 0, sizeof(taken));
-	require(swap_extents_init(&extents, GROUPS) == 0);
+	require(swap_extents_init(&extents, GROUPS, PLACES) == 0);
 	for (size_t i = 0; i + 1 < size; i += 2) {
-		struct swap_place *place = &places[data[i] % PLACES];
+		uint64_t at = data[i] % PLACES;
+		struct swap_place place = swap_extents_place(&extents, at);
 		uint32_t pages = 1 + data[i + 1] + (data[i] >= 2 * PLACES ? 256U : 0U);
 
-		if (place->len_pages[0]) {
-			expected -= mark(place, false);
-			swap_extents_give(&extents, place);
-			*place = (struct swap_place){ 0 };
-		} else if (swap_extents_take(&extents, pages, place) == 0) {
-			require(swap_place_pages(place) == pages);
-			expected += mark(place, true);
+		if (place.len_pages[0]) {
+			expected -= mark(&place, false);
+			swap_extents_give(&extents, at);
+		} else if (swap_extents_take(&extents, at, pages) == 0) {
+			place = swap_extents_place(&extents, at);
+			require(swap_place_pages(&place) == pages);
+			expected += mark(&place, true);
 		}
 	}
 	swap_extents_count(&extents, &used, &retired);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* test_swap_parts.c - the parts of the swap store that need no disk: the map of free pages against a
+/* test_swap_parts.c - the parts of the swap store that need no disk: who has which pages against a
  * plain array, payloads against what they must come back as, the cipher against what it must refuse.
  */
 #include "swap_fixture.h"
@@ -10,9 +10,10 @@
 
 enum { GROUPS = 5, PAGES = GROUPS * SWAP_GROUP_PAGES, PLACES = 400, ROUNDS = 20000 };
 
-/* 0: free; otherwise 1 + the place it belongs to. */
+/* 0: free; otherwise 1 + the block it belongs to. */
 static uint16_t owner_of[PAGES];
-static struct swap_place places[PLACES];
+static struct swap_place places[PLACES]; /* per block */
+static uint64_t refused_in_pieces;
 static uint16_t retired_owner;
 
 static void own(const struct swap_place *place, uint16_t was, uint16_t now)
@@ -60,36 +61,43 @@ static uint32_t random_pages(struct test_random *random)
 	return 1 + (uint32_t)test_random_below(random, most);
 }
 
-static void take_one(struct swap_extents *extents, struct test_random *random, uint16_t at)
+static void take_one(struct swap_extents *extents, struct test_random *random, uint16_t block)
 {
 	uint32_t pages = random_pages(random), longest = sum_of_longest(1);
 
-	if (swap_extents_take(extents, pages, &places[at])) {
-		assert_true(sum_of_longest(SWAP_MAX_PIECES) < pages);
+	if (swap_extents_take(extents, block, pages)) {
+		refused_in_pieces += sum_of_longest(SWAP_MAX_PIECES) >= pages;
+		assert_true(longest < pages);
 		return;
 	}
-	assert_int_equal(swap_place_pages(&places[at]), pages);
+	places[block] = swap_extents_place(extents, block);
+	assert_int_equal(swap_place_pages(&places[block]), pages);
 	if (longest >= pages)
-		assert_int_equal(places[at].len_pages[0], pages);
-	own(&places[at], 0, (uint16_t)(at + 1));
+		assert_int_equal(places[block].len_pages[0], pages);
+	own(&places[block], 0, (uint16_t)(block + 1));
 }
 
-static void give_one(struct swap_extents *extents, struct test_random *random, uint16_t at)
+static void give_one(struct swap_extents *extents, struct test_random *random, uint16_t block)
 {
-	struct swap_place gone = places[at];
+	struct swap_place now = swap_extents_place(extents, block);
+	bool retire = extents->retired_pages < 40 && test_random_below(random, 100) == 0;
+	unsigned bad = 0;
 
-	own(&gone, (uint16_t)(at + 1), 0);
-	places[at] = (struct swap_place){ 0 };
-	if (test_random_below(random, 1000)) {
-		swap_extents_give(extents, &gone);
+	assert_memory_equal(&now, &places[block], sizeof(now));
+	own(&now, (uint16_t)(block + 1), 0);
+	places[block] = (struct swap_place){ 0 };
+	if (!retire) {
+		swap_extents_give(extents, block);
 		return;
 	}
-	swap_extents_retire(extents, &gone, 0);
-	own(&(struct swap_place){ { gone.first_page[0] }, { gone.len_pages[0] } }, 0,
+	while (bad + 1 < SWAP_MAX_PIECES && now.len_pages[bad + 1])
+		bad++;
+	swap_extents_retire(extents, block, bad);
+	own(&(struct swap_place){ { now.first_page[bad] }, { now.len_pages[bad] } }, 0,
 	    retired_owner);
 }
 
-static void free_pages_agree_with_a_plain_array_after_any_changes(void **state)
+static void pages_agree_with_a_plain_array_after_any_changes(void **state)
 {
 	struct test_random random = test_random_start();
 	struct swap_extents extents;
@@ -97,7 +105,7 @@ static void free_pages_agree_with_a_plain_array_after_any_changes(void **state)
 
 	(void)state;
 	retired_owner = PLACES + 1;
-	assert_int_equal(swap_extents_init(&extents, GROUPS), 0);
+	assert_int_equal(swap_extents_init(&extents, GROUPS, PLACES), 0);
 	for (int i = 0; i < ROUNDS; i++) {
 		uint16_t at = (uint16_t)test_random_below(&random, PLACES);
 
@@ -114,47 +122,97 @@ static void free_pages_agree_with_a_plain_array_after_any_changes(void **state)
 	assert_int_equal(used, owned);
 	assert_int_equal(retired, lost);
 	assert_true(retired > 0);
+	/* There were spare pieces whenever there was room. */
+	assert_int_equal(refused_in_pieces, 0);
 	swap_extents_fini(&extents);
 	swap_extents_fini(&extents); /* of a zeroed one: nothing */
 }
 
 static void a_whole_block_fits_where_holes_are_few(void **state)
 {
-	struct swap_place small[SWAP_GROUP_PAGES], whole;
 	struct swap_extents extents;
+	struct swap_place whole;
 
 	(void)state;
-	assert_int_equal(swap_extents_init(&extents, 2), 0);
-	for (int i = 0; i < 8; i++)
-		assert_int_equal(swap_extents_take(&extents, 128, &small[i]), 0);
-	for (int i = 0; i < 8; i += 2)
-		swap_extents_give(&extents, &small[i]);
-	assert_int_equal(swap_extents_take(&extents, 512, &whole), 0);
+	assert_int_equal(swap_extents_init(&extents, 2, 10), 0);
+	for (uint64_t block = 0; block < 8; block++)
+		assert_int_equal(swap_extents_take(&extents, block, 128), 0);
+	for (uint64_t block = 0; block < 8; block += 2)
+		swap_extents_give(&extents, block);
+	assert_int_equal(swap_extents_take(&extents, 8, 512), 0);
+	whole = swap_extents_place(&extents, 8);
 	assert_int_equal(whole.len_pages[3], 128);
-	assert_int_equal(swap_extents_take(&extents, 1, &small[0]), -ENOSPC);
+	assert_int_equal(swap_extents_take(&extents, 9, 1), -ENOSPC);
 	swap_extents_fini(&extents);
 }
 
 /* So that whole groups stay free for whole blocks. */
 static void a_small_thing_goes_into_the_smallest_hole_of_the_first_group(void **state)
 {
-	const uint32_t pages[] = { 30, 1, 10, 1, 25, 445 };
-	struct swap_place parts[ARRAY_LEN(pages)], small;
+	const uint32_t pages[] = { 30, 1, 10, 1, 25, 445 }; /* block by block, the first group */
 	struct swap_extents extents;
 
 	(void)state;
-	assert_int_equal(swap_extents_init(&extents, 3), 0);
-	for (size_t i = 0; i < ARRAY_LEN(pages); i++)
-		assert_int_equal(swap_extents_take(&extents, pages[i], &parts[i]), 0);
-	for (int i = 0; i <= 4; i += 2)
-		swap_extents_give(&extents, &parts[i]);
+	assert_int_equal(swap_extents_init(&extents, 3, 9), 0);
+	for (uint64_t block = 0; block < ARRAY_LEN(pages); block++)
+		assert_int_equal(swap_extents_take(&extents, block, pages[block]), 0);
+	for (uint64_t block = 0; block <= 4; block += 2)
+		swap_extents_give(&extents, block);
 	/* Holes of 30, 10 and 25 pages, and two groups. */
-	assert_int_equal(swap_extents_take(&extents, 9, &small), 0);
-	assert_int_equal(small.first_page[0], parts[2].first_page[0]);
-	assert_int_equal(swap_extents_take(&extents, 9, &small), 0);
-	assert_int_equal(small.first_page[0], parts[4].first_page[0]);
-	assert_int_equal(swap_extents_take(&extents, 31, &small), 0);
-	assert_int_equal(small.first_page[0], SWAP_GROUP_PAGES);
+	assert_int_equal(swap_extents_take(&extents, 6, 9), 0);
+	assert_int_equal(swap_extents_place(&extents, 6).first_page[0], 31);
+	assert_int_equal(swap_extents_take(&extents, 7, 9), 0);
+	assert_int_equal(swap_extents_place(&extents, 7).first_page[0], 42);
+	assert_int_equal(swap_extents_take(&extents, 8, 31), 0);
+	assert_int_equal(swap_extents_place(&extents, 8).first_page[0], SWAP_GROUP_PAGES);
+	swap_extents_fini(&extents);
+}
+
+/* The most groups and blocks there can be, where numbers are as large as they get. Only what is
+ * touched takes memory. */
+static void the_largest_file_is_used_to_its_last_page(void **state)
+{
+	const uint64_t groups = SWAP_MAX_FILE_BYTES / HUGE_FRAME_BYTES, last = SWAP_MAX_BLOCKS - 1;
+	struct swap_extents extents;
+	struct swap_place place;
+
+	(void)state;
+	assert_int_equal(swap_extents_init(&extents, groups, SWAP_MAX_BLOCKS), 0);
+	assert_in_range(extents.level_count, 1, SWAP_LEVELS);
+	/* All but the last group is full, says every level. */
+	for (unsigned level = 0; level < extents.level_count; level++)
+		for (uint64_t i = 0; i < (groups - 1) >> (6 * level); i++)
+			extents.lacks[level][i] = SWAP_GROUP_PAGES;
+	assert_int_equal(swap_extents_take(&extents, last, 511), 0);
+	place = swap_extents_place(&extents, last);
+	assert_int_equal(place.first_page[0], (groups - 1) * SWAP_GROUP_PAGES);
+	assert_int_equal(swap_extents_take(&extents, last - 1, 1), 0);
+	place = swap_extents_place(&extents, last - 1);
+	assert_int_equal(place.first_page[0], UINT32_MAX);
+	assert_int_equal(swap_extents_take(&extents, 0, 1), -ENOSPC);
+	swap_extents_give(&extents, last - 1);
+	swap_extents_give(&extents, last);
+	assert_int_equal(swap_extents_take(&extents, 0, 512), 0);
+	swap_extents_fini(&extents);
+}
+
+static void retired_pieces_stay_out_of_use(void **state)
+{
+	struct swap_extents extents;
+	uint64_t used, retired;
+
+	(void)state;
+	assert_int_equal(swap_extents_init(&extents, 1, 2), 0);
+	for (int i = 0; i < SWAP_RETIRED_ROOM; i++) {
+		assert_int_equal(swap_extents_take(&extents, 0, 2), 0);
+		swap_extents_retire(&extents, 0, 0);
+	}
+	swap_extents_count(&extents, &used, &retired);
+	assert_int_equal(used, 0);
+	assert_int_equal(retired, 2 * SWAP_RETIRED_ROOM);
+	assert_int_equal(swap_extents_take(&extents, 0, SWAP_GROUP_PAGES - (uint32_t)retired + 1),
+			 -ENOSPC);
+	assert_int_equal(swap_extents_take(&extents, 0, SWAP_GROUP_PAGES - (uint32_t)retired), 0);
 	swap_extents_fini(&extents);
 }
 
@@ -295,9 +353,11 @@ static void equal_bytes_sealed_twice_differ(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(free_pages_agree_with_a_plain_array_after_any_changes),
+		cmocka_unit_test(pages_agree_with_a_plain_array_after_any_changes),
 		cmocka_unit_test(a_whole_block_fits_where_holes_are_few),
 		cmocka_unit_test(a_small_thing_goes_into_the_smallest_hole_of_the_first_group),
+		cmocka_unit_test(the_largest_file_is_used_to_its_last_page),
+		cmocka_unit_test(retired_pieces_stay_out_of_use),
 		cmocka_unit_test(a_payload_with_a_wrong_map_is_refused),
 		cmocka_unit_test(packed_bytes_that_lie_are_refused),
 		cmocka_unit_test(what_hardly_shrinks_is_left_alone),

@@ -81,14 +81,19 @@ static int read_block(struct swap_fixture *f, uint64_t block)
 	return swap_store_read(f->worker, block, f->back, SWAP_BLOCK_BYTES);
 }
 
+static struct swap_place place_of(const struct swap_fixture *f, uint64_t block)
+{
+	return swap_extents_place(&f->store->extents, block);
+}
+
 /* The bytes of a stored block, as they lie in the file, in or out. */
 static void raw(struct swap_fixture *f, uint64_t block, uint8_t *buf, bool out)
 {
-	const struct swap_place *place = &f->store->entries[block].place;
+	const struct swap_place place = place_of(f, block);
 
-	for (int i = 0; i < SWAP_MAX_PIECES && place->len_pages[i]; i++) {
-		size_t len = pages_to_bytes(place->len_pages[i]);
-		off_t at = (off_t)pages_to_bytes(place->first_page[i]);
+	for (int i = 0; i < SWAP_MAX_PIECES && place.len_pages[i]; i++) {
+		size_t len = pages_to_bytes(place.len_pages[i]);
+		off_t at = (off_t)pages_to_bytes(place.first_page[i]);
 
 		assert_int_equal(out ? pwrite(swap_store_fd(f->store), buf, len, at)
 				     : pread(swap_store_fd(f->store), buf, len, at),
@@ -287,6 +292,7 @@ static void sw06_a_flipped_bit_anywhere_is_found(void **state)
 
 		fill_compressible(&random, f.block, SWAP_BLOCK_BYTES / 2);
 		for (int i = 0; i < 12; i++) {
+			struct swap_place place;
 			size_t len, at;
 
 			/* Dense, with a map, compressed: the last page's padding counts too. */
@@ -294,7 +300,8 @@ static void sw06_a_flipped_bit_anywhere_is_found(void **state)
 			       pages_to_bytes((uint64_t)i));
 			assert_int_equal(write_block(&f, 0), 0);
 			raw(&f, 0, bytes, false);
-			len = pages_to_bytes(swap_place_pages(&f.store->entries[0].place));
+			place = place_of(&f, 0);
+			len = pages_to_bytes(swap_place_pages(&place));
 			at = i % 3 ? test_random_below(&random, len) : len - 1;
 			bytes[at] ^= (uint8_t)(1 << i % 8);
 			raw(&f, 0, bytes, true);
@@ -316,14 +323,15 @@ static void sw07_what_was_stored_before_is_not_taken_for_now(void **state)
 	(void)state;
 	for (int encrypt = 0; encrypt < 2; encrypt++) {
 		struct swap_fixture f = rig_open(encrypt);
-		struct swap_place place;
+		struct swap_place place, again;
 
 		assert_int_equal(write_block(&f, 0), 0);
 		raw(&f, 0, old, false);
-		place = f.store->entries[0].place;
+		place = place_of(&f, 0);
 		f.block[77]++;
 		assert_int_equal(write_block(&f, 0), 0);
-		assert_memory_equal(&place, &f.store->entries[0].place, sizeof(place));
+		again = place_of(&f, 0);
+		assert_memory_equal(&place, &again, sizeof(place));
 		raw(&f, 0, old, true);
 		assert_int_equal(read_block(&f, 0), -EBADMSG);
 		/* Even the same bytes, written again, are another generation. */
