@@ -39,6 +39,16 @@ static const struct cli_command commands[] = {
 	  "A VM whose process does not answer within a second is shown as \"not answering\"; one "
 	  "that ended without cleaning up as \"left over\".",
 	  0, 0, false, { FLAG_JSON }, cli_ps },
+	{ NULL, "top", "", "Watch the memory of all your VMs",
+	  "A row for each VM, once a second: what it needs (DEMAND), what it has (ASSIGNED), between "
+	  "which bounds (MINIMUM, MAXIMUM), demand in percent of what it has (PRESSURE), what lies in "
+	  "swap, and how long its vCPUs waited for memory in each second (STALL/S). Status is OK when "
+	  "demand and buffer are met, Low when only demand is, Warning when it is not. The bar shows "
+	  "all of it to scale.\n"
+	  "Keys: n d a p sort by name, demand, assigned, pressure; r turns the order round; s scales "
+	  "each bar by its own maximum; m b w o change minimum, buffer, weight and mode of the "
+	  "selected VM; q leaves. In a pipe, and with --once, it prints the table once.",
+	  0, 0, false, { { "once", NULL, "print the table once" }, FLAG_JSON }, cli_top },
 	{ NULL, "info", "NAME", "Show one VM: state, memory, statistics, devices",
 	  "Memory is five numbers: what the guest is asked to hand over, what it has handed over "
 	  "(taken), what the host really got back of that (returned), what the VM holds of the host "
@@ -46,6 +56,10 @@ static const struct cli_command commands[] = {
 	  "went to swap and came back, how long vCPUs waited for memory, and how much of it the guest "
 	  "really uses.",
 	  1, 1, false, { FLAG_JSON }, cli_info },
+	{ NULL, "why", "NAME", "Say why a VM has the memory it has",
+	  "The policy's last decision in words: what it was made from, which rule bound it, and what "
+	  "it waits for. neap-policy(7) explains the rules.",
+	  1, 1, false, { FLAG_JSON }, cli_why },
 	{ NULL, "events", "NAME [KIND...]", "Follow what happens to a VM",
 	  "Prints one line per event until the VM ends. KIND limits it to kinds such as vm.state or "
 	  "memory.balloon.",

@@ -59,6 +59,8 @@ int cli_seconds(const char *text, uint64_t default_s, uint64_t *ret_ns);
 
 int cli_run(struct cli_call *call);
 int cli_ps(struct cli_call *call);
+int cli_top(struct cli_call *call);
+int cli_why(struct cli_call *call);
 int cli_info(struct cli_call *call);
 int cli_set(struct cli_call *call);
 int cli_stop(struct cli_call *call);

@@ -196,6 +196,7 @@ int cli_info(struct cli_call *call)
 	} else if (ret == EXIT_CODE_OK) {
 		print_head(info);
 		print_memory(info, memory);
+		info_print_policy(memory, vm.name);
 		info_print_blocks(memory);
 		info_print_swap(memory);
 		print_statistics(json_object_get(memory, "statistics"));

@@ -12,4 +12,7 @@ void info_print_blocks(const json_t *memory);
 /* What went to swap and came back. Nothing without swap. */
 void info_print_swap(const json_t *memory);
 
+/* Its dynamic memory: settings, the last decision, what was moved. Nothing for a VM without. */
+void info_print_policy(const json_t *memory, const char *vm_name);
+
 #endif

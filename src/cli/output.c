@@ -6,9 +6,16 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { TABLE_FIRST_CELLS = 32, COLUMN_GAP = 2, OUT_COLUMNS = 78 };
+enum {
+	TABLE_FIRST_CELLS = 32,
+	COLUMN_GAP = 2,
+	OUT_COLUMNS = 78,
+	OUT_COLUMNS_MIN = 40,
+	OUT_COLUMNS_MAX = 98 /* longer lines are hard to read */
+};
 
 static const char *const colour_codes[] = {
 	[OUT_PLAIN] = "",	 [OUT_BOLD] = "\x1b[1m",   [OUT_DIM] = "\x1b[2m",
@@ -147,15 +154,29 @@ void out_table_print(struct out_table *table, FILE *stream, const char *indent)
 	out_table_init(table, table->headers, table->column_count);
 }
 
+static int text_columns(void)
+{
+	struct winsize window = { 0 };
+	int columns;
+
+	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) < 0 ||
+	    window.ws_col == 0)
+		return OUT_COLUMNS;
+	columns = window.ws_col - 2;
+	columns = columns < OUT_COLUMNS_MIN ? OUT_COLUMNS_MIN : columns;
+	return columns > OUT_COLUMNS_MAX ? OUT_COLUMNS_MAX : columns;
+}
+
 void out_wrapped(const char *text, size_t len, int indent, int column)
 {
 	const char *end = text + len;
+	int columns = text_columns();
 
 	while (text < end) {
 		size_t word = strcspn(text, " \n");
 
 		word = word > (size_t)(end - text) ? (size_t)(end - text) : word;
-		if (column > indent && column + 1 + (int)word > OUT_COLUMNS) {
+		if (column > indent && column + 1 + (int)word > columns) {
 			(void)printf("\n%*s", indent, "");
 			column = indent;
 		} else if (column > indent) {

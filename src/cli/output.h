@@ -53,8 +53,8 @@ void out_cell_bytes(struct out_table *table, uint64_t bytes);
 void out_table_print(struct out_table *table, FILE *stream,
 		     const char *indent); /* and empties it */
 
-/* One paragraph on standard output, broken at spaces; @column is where the cursor stands already.
- */
+/* One paragraph on standard output, broken at spaces where the terminal ends (78 columns elsewhere);
+ * @column is where the cursor stands already. */
 void out_wrapped(const char *text, size_t len, int indent, int column);
 
 /* Prints @json, indented, with a newline. Steals it. False: no memory, or standard output is full

@@ -5,7 +5,8 @@
  * it is a guest made of numbers: it hands memory over FAKE_STEP_BYTES at a time, powers off when
  * the button is pressed, and echoes its console in capitals.
  * --cmdline makes it misbehave: "fail" cannot start, "die" ends on the way, "deaf" ignores the
- * power button, "stuck" hands nothing over, "chatter" publishes events without a pause.
+ * power button, "stuck" hands nothing over, "chatter" publishes events without a pause, "hungry" needs
+ * more than it has, "plain" has no dynamic memory.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -25,6 +26,7 @@
 enum { FAKE_TICK_MS = 5, FAKE_CONSOLE_BYTES = 4096 };
 #define FAKE_STEP_BYTES	    (UINT64_C(16) * MIB_BYTES)
 #define FAKE_RESIDENT_BYTES (UINT64_C(64) * MIB_BYTES)
+#define FAKE_DEMAND_BYTES   (UINT64_C(128) * MIB_BYTES)
 
 struct fake {
 	uv_loop_t loop;
@@ -35,6 +37,8 @@ struct fake {
 	enum api_state state;
 	const char *reason;
 	uint64_t asked_bytes, taken_bytes, limit_bytes;
+	uint64_t minimum_bytes, buffer_percent, weight;
+	const char *mode;
 	uint64_t start_ns, resets;
 	int console_fd;
 	int exit_code;
@@ -117,6 +121,33 @@ static void add_engine(const struct fake *fake, json_t *memory)
 			"sampled_blocks", 100, "periods", 4));
 }
 
+/* A policy that decided once, and a guest that needs always the same. */
+static json_t *policy_of(const struct fake *fake)
+{
+	uint64_t assigned_bytes = fake->config->memory.maximum_bytes - fake->taken_bytes;
+	bool is_hungry = behaves(fake, "hungry");
+	uint64_t demand_bytes = is_hungry ? assigned_bytes + 64 * MIB_BYTES : FAKE_DEMAND_BYTES;
+
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, "
+			 "s:s, s:I, s:I, "
+			 "s:i, s:i}",
+			 "mode", fake->mode, "startup_bytes",
+			 (json_int_t)fake->config->memory.maximum_bytes, "minimum_bytes",
+			 (json_int_t)fake->minimum_bytes, "buffer_percent",
+			 (json_int_t)fake->buffer_percent, "weight", (json_int_t)fake->weight,
+			 "assigned_bytes", (json_int_t)assigned_bytes, "demand_bytes",
+			 (json_int_t)demand_bytes, "want_bytes",
+			 (json_int_t)(demand_bytes * (100 + fake->buffer_percent) / 100),
+			 "target_bytes", (json_int_t)assigned_bytes, "available_bytes",
+			 (json_int_t)(is_hungry ? 0 : assigned_bytes - demand_bytes),
+			 "pressure_percent", (json_int_t)(demand_bytes * 100 / assigned_bytes),
+			 "average_pressure_percent", (json_int_t)80, "status",
+			 is_hungry ? "Warning" : "OK", "rule", is_hungry ? "maximum" : "dead-band",
+			 "host", "clear", "added_bytes", (json_int_t)(96 * MIB_BYTES),
+			 "removed_bytes", (json_int_t)(32 * MIB_BYTES), "added_operations", 3,
+			 "removed_operations", 1);
+}
+
 static int fake_memory(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
 {
 	const struct fake *fake = ctx;
@@ -135,6 +166,8 @@ static int fake_memory(void *ctx, const json_t *params, json_t **ret_result, str
 		(json_int_t)NS_PER_S, "pool", "frame_bytes", (json_int_t)HUGE_FRAME_BYTES,
 		"total_bytes", (json_int_t)GIB_BYTES, "free_bytes", (json_int_t)(GIB_BYTES / 2));
 	add_engine(fake, *ret_result);
+	if (!behaves(fake, "plain"))
+		(void)json_object_set_new(*ret_result, "policy", policy_of(fake));
 	return 0;
 }
 
@@ -356,7 +389,13 @@ static int serve(struct fake *fake, int ready_fd)
 
 static int run_fake(const struct vm_config *config, bool foreground, int ready_fd)
 {
-	struct fake fake = { .config = config, .console_fd = -1, .reason = "" };
+	struct fake fake = { .config = config,
+			     .console_fd = -1,
+			     .reason = "",
+			     .minimum_bytes = 64 * MIB_BYTES,
+			     .buffer_percent = 20,
+			     .weight = 1000,
+			     .mode = "auto" };
 	struct api_backend backend = fake_backend;
 	char path[RPC_PATH_BYTES];
 	struct err err = { 0 };
