@@ -151,6 +151,24 @@ static enum touch touch_failed(struct ram *ram, uint64_t block, int error)
 	return error == -ENOSPC || error == -ENOMEM ? TOUCH_NO_MEMORY : TOUCH_FAILED;
 }
 
+/* Locked. The other missing pages of @run. Nobody waits for them: what cannot be had is left out. */
+static void make_the_rest(struct ram *ram, const struct page_run *run)
+{
+	uint64_t first = run->first, end = run->first + run->count;
+
+	if (known_find_clear(&ram->known, first, end) == end ||
+	    backing_allocate(ram->fd, pages_to_bytes(first), pages_to_bytes(run->count)))
+		return;
+	while ((first = known_find_clear(&ram->known, first, end)) < end) {
+		uint64_t stop = known_find_set(&ram->known, first, end);
+
+		if (uffd_map(ram, pages_to_bytes(first), pages_to_bytes(stop - first)))
+			return;
+		known_set(&ram->known, first, stop - first);
+		first = stop;
+	}
+}
+
 /* Locked; ABSENT, RESIDENT, SAMPLED or WRITING. */
 static enum touch touch_ram(struct ram *ram, uint64_t word, uint64_t offset_bytes,
 			    const struct page_run *wanted)
@@ -170,6 +188,8 @@ static enum touch touch_ram(struct ram *ram, uint64_t word, uint64_t offset_byte
 					  pages_to_bytes(made.count));
 	if (result)
 		return touch_failed(ram, block, result);
+	if (wanted && has_known(ram))
+		make_the_rest(ram, wanted);
 	frames_unlock(&ram->frames, block, FRAME_RESIDENT, word & FRAME_WRITER, ACTOR_PAGER);
 	return TOUCH_MAPPED;
 }

@@ -71,8 +71,10 @@ static int punch_run(struct ram *ram, const struct run *run)
 	if (len > ram->layout.ram_bytes - start)
 		len = ram->layout.ram_bytes - start;
 	pages = bytes_to_pages(len);
-	if (ram->known.words)
+	if (ram->known.words) {
 		known_clear(&ram->known, bytes_to_pages(start), pages);
+		known_set(&ram->torn, run->first, run->count);
+	}
 	return ram_punch(ram, start, len);
 }
 
@@ -130,6 +132,7 @@ int block_discard_part(struct ram *ram, uint64_t offset_bytes, uint64_t len_byte
 		result = -EBUSY;
 	} else if (frame_in_ram(frame_state_of(word)) || !ram->pager) {
 		known_clear(&ram->known, bytes_to_pages(offset_bytes), bytes_to_pages(len_bytes));
+		known_set(&ram->torn, block, 1);
 		result = ram_punch(ram, offset_bytes, len_bytes);
 	}
 	frames_unlock_same(&ram->frames, block);

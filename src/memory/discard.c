@@ -72,5 +72,7 @@ int ram_discard(struct ram *ram, uint64_t first_frame, uint64_t frame_count)
 		if (result == 0)
 			result = now;
 	}
+	if (frame_count == total && ram->torn.words) /* a reset: nothing is in a balloon */
+		known_clear(&ram->torn, 0, ram->frames.block_count);
 	return result;
 }

@@ -82,6 +82,19 @@ static uint64_t find(const struct known *known, uint64_t first, uint64_t end, ui
 	return end;
 }
 
+uint64_t known_count(const struct known *known, uint64_t first, uint64_t end)
+{
+	uint64_t count = 0;
+
+	for (uint64_t frame = first; frame < end; frame = next_word(frame)) {
+		uint64_t bits = atomic_load_explicit(&known->words[frame / BITMAP_WORD_BITS],
+						     memory_order_acquire);
+
+		count += (unsigned)__builtin_popcountll(bits & mask_from(frame, end));
+	}
+	return count;
+}
+
 uint64_t known_find_set(const struct known *known, uint64_t first, uint64_t end)
 {
 	return find(known, first, end, 0);

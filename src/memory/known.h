@@ -32,5 +32,6 @@ void known_clear(struct known *known, uint64_t first, uint64_t count);
  * @end if there is none. */
 uint64_t known_find_set(const struct known *known, uint64_t first, uint64_t end);
 uint64_t known_find_clear(const struct known *known, uint64_t first, uint64_t end);
+uint64_t known_count(const struct known *known, uint64_t first, uint64_t end);
 
 #endif

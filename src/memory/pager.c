@@ -198,15 +198,27 @@ static void tell(struct pager *pager)
 		events->starved(events->ctx, starving_gpa(pager), starving);
 }
 
+/* Pages of the block of @page; 0 if some of it was given back: what is in the balloon shall stay. */
+static uint64_t count_there(const struct ram *ram, uint64_t page, uint64_t page_count)
+{
+	uint64_t first = align_down(page, BLOCK_PAGES), block = page / BLOCK_PAGES;
+	uint64_t end = first + BLOCK_PAGES < page_count ? first + BLOCK_PAGES : page_count;
+
+	return known_find_set(&ram->torn, block, block + 1) == block
+		       ? 0
+		       : known_count(&ram->known, first, end);
+}
+
 static const struct page_run *run_around(struct pager *pager, const struct sleeper *sleeper,
 					 struct page_run *ret_run)
 {
-	const struct ram_layout *layout = &pager->ram->layout;
+	const struct ram *ram = pager->ram;
+	uint64_t page_count = bytes_to_pages(ram->layout.ram_bytes);
+	uint64_t page = bytes_to_pages(sleeper->offset_bytes);
 
-	if (layout->frame_bytes != GUEST_PAGE_BYTES)
+	if (ram->layout.frame_bytes != GUEST_PAGE_BYTES)
 		return NULL;
-	*ret_run = runs_touched(&pager->runs, bytes_to_pages(sleeper->offset_bytes),
-				bytes_to_pages(layout->ram_bytes));
+	*ret_run = runs_touched(&pager->runs, page, page_count, count_there(ram, page, page_count));
 	return ret_run;
 }
 

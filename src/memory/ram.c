@@ -92,6 +92,8 @@ static int open_views(struct ram *ram, struct err *err)
 				     (ram->layout.ram_bytes + BLOCK_BYTES - 1) >> BLOCK_SHIFT);
 	if (result == 0 && ram->layout.frame_bytes < BLOCK_BYTES)
 		result = known_init(&ram->known, ram->layout.ram_bytes >> ram->frame_shift);
+	if (result == 0 && ram->known.words)
+		result = known_init(&ram->torn, ram->frames.block_count);
 	if (result) {
 		errno = -result;
 		return err_set(err, result, "guest RAM: mapping %s: %m",
@@ -211,6 +213,7 @@ void ram_close(struct ram *ram)
 	view_close(&ram->host);
 	view_close(&ram->guest);
 	known_fini(&ram->known);
+	known_fini(&ram->torn);
 	frames_fini(&ram->frames);
 	close_fd(&ram->fd);
 	(void)pthread_cond_destroy(&ram->arrival);

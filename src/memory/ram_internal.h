@@ -54,6 +54,7 @@ struct ram {
 	struct ram_view host;  /* base + offset in the file */
 	struct frames frames;
 	struct known known; /* 4 KiB memory; else without words */
+	struct known torn;  /* the same, a bit per block: something of it was given back */
 	struct ram_events events;
 	int uffd;			  /* -1: the kernel answers page faults */
 	struct userfaultfd_rights rights; /* what made it so */

@@ -4,7 +4,9 @@
  * Design. A touch right after (or right before) what was made last for one of RUNS_STREAMS streams
  * goes on with it, and its run doubles, from RUN_FIRST to a whole block. A touch elsewhere is a stray:
  * it begins a stream in the place of the one that waits longest. After RUN_PATIENCE strays in a row
- * the guest jumps about, and a stray gets RUN_STRAY pages, until some stream goes on again.
+ * the guest jumps about, and a stray gets RUN_STRAY pages, until some stream goes on again. A stray
+ * into a block of which RUN_FILL_AT pages are there gets the rest of it: most of the block will be
+ * touched one by one, and making all of it costs as much as twenty touches.
  *
  * Invariants
  *  U1  The run holds the page that was touched, and stays in its block (one state, one lock).
@@ -12,8 +14,9 @@
  *      down what is below.
  *
  * Limits. A guest that touches one page here and there holds at most RUN_STRAY times the memory that
- * it touched (RUN_FIRST times, for the first RUN_PATIENCE). One page at a time would save little
- * more and cost as many faults as pages.
+ * it touched (RUN_FIRST times, for the first RUN_PATIENCE), and the whole of a block where it touched
+ * every sixteenth page, RUN_FILL_AT / RUN_STRAY of them. One page at a time would save little more
+ * and cost as many faults as pages.
  */
 #include "memory/runs.h"
 
@@ -22,7 +25,13 @@
 
 #include "memory/ram.h"
 
-enum { RUN_FIRST = 16, RUN_STRAY = 4, RUN_PATIENCE = 16, RUN_MOST = BLOCK_PAGES };
+enum {
+	RUN_FIRST = 16,
+	RUN_STRAY = 4,
+	RUN_PATIENCE = 16,
+	RUN_MOST = BLOCK_PAGES,
+	RUN_FILL_AT = BLOCK_PAGES / 4
+};
 
 static uint64_t block_end(uint64_t page, uint64_t page_count)
 {
@@ -101,13 +110,23 @@ static struct page_run begin(struct runs *runs, uint64_t page, uint64_t page_cou
 	return run;
 }
 
-struct page_run runs_touched(struct runs *runs, uint64_t page, uint64_t page_count)
+static struct page_run whole_block(uint64_t page, uint64_t page_count)
+{
+	uint64_t first = page - page % BLOCK_PAGES;
+
+	return (struct page_run){ first, block_end(page, page_count) - first };
+}
+
+struct page_run runs_touched(struct runs *runs, uint64_t page, uint64_t page_count,
+			     uint64_t there_pages)
 {
 	struct run_stream *stream;
 	bool up;
 
 	runs->touches++;
 	stream = find(runs, page, &up);
+	if (!stream && there_pages >= RUN_FILL_AT)
+		return whole_block(page, page_count);
 	if (!stream)
 		return begin(runs, page, page_count);
 	stream->last_used = runs->touches;

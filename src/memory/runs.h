@@ -31,8 +31,12 @@ struct page_run {
 
 /**
  * runs_touched() - page @page was touched and is not there: what to make
+ * @there_pages: of its block, as far as they tell what the guest will touch; 0: they do not
+ *
  * Returns a run that holds @page, inside its block and below @page_count (@page < @page_count).
+ * Some of its pages may be there.
  */
-struct page_run runs_touched(struct runs *runs, uint64_t page, uint64_t page_count);
+struct page_run runs_touched(struct runs *runs, uint64_t page, uint64_t page_count,
+			     uint64_t there_pages);
 
 #endif

@@ -667,6 +667,67 @@ static void pages_discarded_within_a_block_are_zeros_and_the_rest_is_untouched(v
 	rig_close(ram);
 }
 
+/* 4 KiB memory: pages of @block that are there. */
+static uint64_t there(const struct ram *ram, uint64_t block)
+{
+	return known_count(&ram->known, block * BLOCK_PAGES, (block + 1) * BLOCK_PAGES);
+}
+
+/* Touch pages of @block that are @step apart, until they are all touched or all pages are there. How
+ * many touches found nothing. */
+static unsigned touch_scattered(struct ram *ram, uint64_t block, uint64_t step)
+{
+	uint64_t words = GUEST_PAGE_BYTES / sizeof(uint64_t);
+	unsigned touches = 0;
+
+	for (uint64_t i = 0; i < BLOCK_PAGES && there(ram, block) < BLOCK_PAGES; i++) {
+		uint64_t page = i * step % BLOCK_PAGES, before = there(ram, block);
+
+		*rig_word(ram, block, page * words) = SENTINEL + page;
+		rig_quiet(ram, block);
+		touches += there(ram, block) > before;
+	}
+	return touches;
+}
+
+static void a_block_touched_here_and_there_is_filled_around_what_it_holds(void **state)
+{
+	uint64_t words = GUEST_PAGE_BYTES / sizeof(uint64_t);
+	struct ram *ram;
+
+	(void)state;
+	if (rig_is_huge())
+		test_skip_case("a frame is a block");
+	ram = rig_open(NULL);
+	assert_in_range(touch_scattered(ram, MIDDLE, 37), 2, BLOCK_PAGES / 8);
+	assert_int_equal(there(ram, MIDDLE), BLOCK_PAGES);
+	assert_int_equal(*rig_word(ram, MIDDLE, 0), SENTINEL);
+	assert_int_equal(*rig_word(ram, MIDDLE, 37 * words), SENTINEL + 37);
+	assert_int_equal(*rig_word(ram, MIDDLE, 36 * words), 0);
+	rig_close(ram);
+}
+
+/* What the balloon took out of a block stays out of it while the guest touches the rest. */
+static void a_block_of_which_something_was_given_back_is_not_filled(void **state)
+{
+	struct ram *ram;
+
+	(void)state;
+	if (rig_is_huge())
+		test_skip_case("a frame is a block");
+	ram = rig_open(NULL);
+	rig_fill(ram, MIDDLE, SEED);
+	assert_int_equal(ram_discard(ram, MIDDLE * BLOCK_PAGES + 128, 384), 0);
+	assert_int_equal(there(ram, MIDDLE), 128);
+	*rig_word(ram, MIDDLE, BLOCK_BYTES / sizeof(uint64_t) / 2) = SENTINEL;
+	rig_quiet(ram, MIDDLE);
+	assert_in_range(there(ram, MIDDLE), 129, 128 + 16);
+	assert_int_equal(ram_discard(ram, 0, ram_frame_count(ram)), 0); /* a reset */
+	assert_in_range(touch_scattered(ram, MIDDLE, 37), 2, BLOCK_PAGES / 8);
+	assert_int_equal(there(ram, MIDDLE), BLOCK_PAGES);
+	rig_close(ram);
+}
+
 /* HP01: all frames of the pool but one are the neighbour's. */
 static struct ram *open_neighbour(void)
 {
@@ -730,6 +791,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(dead_pages_come_back_as_zeros_and_live_ones_as_they_were),
 		cmocka_unit_test(
 			pages_discarded_within_a_block_are_zeros_and_the_rest_is_untouched),
+		cmocka_unit_test(a_block_touched_here_and_there_is_filled_around_what_it_holds),
+		cmocka_unit_test(a_block_of_which_something_was_given_back_is_not_filled),
 		cmocka_unit_test(an_empty_pool_changes_no_state_and_loses_nothing),
 	};
 

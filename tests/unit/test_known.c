@@ -17,6 +17,15 @@ static uint64_t plain_find(const bool *bits, uint64_t first, uint64_t end, bool 
 	return first;
 }
 
+static uint64_t plain_count(const bool *plain, uint64_t first, uint64_t end)
+{
+	uint64_t count = 0;
+
+	for (; first < end; first++)
+		count += plain[first];
+	return count;
+}
+
 static void finds_agree_with_a_plain_array_after_any_changes(void **state)
 {
 	struct test_random random = test_random_start();
@@ -39,6 +48,7 @@ static void finds_agree_with_a_plain_array_after_any_changes(void **state)
 				 plain_find(plain, first, end, true));
 		assert_int_equal(known_find_clear(&known, first, end),
 				 plain_find(plain, first, end, false));
+		assert_int_equal(known_count(&known, first, end), plain_count(plain, first, end));
 	}
 	known_fini(&known);
 }

@@ -24,7 +24,7 @@ static struct page_run touch(struct guest *guest, uint64_t page, uint64_t page_c
 
 	if (guest->made[page])
 		return run;
-	run = runs_touched(&guest->runs, page, page_count);
+	run = runs_touched(&guest->runs, page, page_count, 0);
 	assert_in_range(page, run.first, run.first + run.count - 1); /* U1 */
 	assert_int_equal(run.first / BLOCK_PAGES, (run.first + run.count - 1) / BLOCK_PAGES);
 	assert_true(run.first + run.count <= page_count);
@@ -34,6 +34,13 @@ static struct page_run touch(struct guest *guest, uint64_t page, uint64_t page_c
 		guest->made[i] = true;
 	}
 	return run;
+}
+
+static uint64_t first_not_made(const struct guest *guest, uint64_t page)
+{
+	while (guest->made[page])
+		page++;
+	return page;
 }
 
 static struct guest *new_guest(void **state)
@@ -102,6 +109,45 @@ static void a_guest_that_jumps_holds_little_more_than_it_touched(void **state)
 	assert_in_range(guest->made_pages, touched, 5 * touched);
 }
 
+/* Every page of a block, in random order: the engine's part is told here what is there. */
+static void a_block_that_fills_up_at_random_is_filled(void **state)
+{
+	struct guest *guest = new_guest(state);
+	struct test_random random = test_random_start();
+	uint64_t touches = 0, there = 0;
+
+	for (uint64_t i = 0; i < 32; i++) /* it is known to jump */
+		(void)touch(guest, (i * 7 + 8) % 60 * BLOCK_PAGES + 100, PAGES);
+	memset(guest->made, 0, sizeof(guest->made));
+	while (there < BLOCK_PAGES) {
+		uint64_t page = test_random_below(&random, BLOCK_PAGES);
+		struct page_run run = { page, 1 };
+
+		if (guest->made[page])
+			continue;
+		run = runs_touched(&guest->runs, page, PAGES, there);
+		touches++;
+		for (uint64_t i = run.first; i < run.first + run.count; i++) {
+			there += !guest->made[i];
+			guest->made[i] = true;
+		}
+	}
+	assert_int_equal(first_not_made(guest, 0), BLOCK_PAGES); /* and nothing of the next */
+	assert_in_range(touches, 8, 64);
+}
+
+static void the_last_block_is_filled_to_the_end_of_ram(void **state)
+{
+	struct guest *guest = new_guest(state);
+	struct page_run run = runs_touched(&guest->runs, 1000, 1023, BLOCK_PAGES / 4);
+
+	assert_int_equal(run.first, BLOCK_PAGES);
+	assert_int_equal(run.count, 1023 - BLOCK_PAGES);
+	run = runs_touched(&guest->runs, 100, 1023, BLOCK_PAGES / 4 - 1);
+	assert_int_equal(run.first, 100);
+	assert_int_equal(run.count, 16);
+}
+
 static void a_ramp_after_jumps_is_seen_again(void **state)
 {
 	struct guest *guest = new_guest(state);
@@ -141,6 +187,8 @@ int main(void)
 		cmocka_unit_test(a_ramp_downwards_does_as_well),
 		cmocka_unit_test(several_ramps_at_once_are_told_apart),
 		cmocka_unit_test(a_guest_that_jumps_holds_little_more_than_it_touched),
+		cmocka_unit_test(a_block_that_fills_up_at_random_is_filled),
+		cmocka_unit_test(the_last_block_is_filled_to_the_end_of_ram),
 		cmocka_unit_test(a_ramp_after_jumps_is_seen_again),
 		cmocka_unit_test(the_end_of_ram_is_the_end_of_a_run),
 	};
