@@ -13,7 +13,7 @@
  * the pool: 6 % of its first 4 GiB, 4 % to 12, 2 % to 28, 1 % of what is above. */
 struct host_marks {
 	uint64_t minfree_bytes;
-	uint64_t enter_bytes[HOST_STATE_COUNT]; /* of HOST_CLEAR: unused */
+	uint64_t enter_bytes[HOST_STATE_COUNT]; /* of HOST_CLEAR: MinFree itself, where soft ends */
 };
 struct host_marks host_marks(uint64_t pool_bytes);
 
@@ -30,6 +30,8 @@ struct host_vm {
 	uint32_t active_percent; /* f: idle memory costs four times as much */
 	bool reserved;		 /* keeps what it holds */
 	uint64_t grant_bytes;	 /* the answer */
+
+	uint64_t least_frames, most_frames, share; /* host_divide()'s own */
 };
 
 /**
@@ -38,8 +40,11 @@ struct host_vm {
  * All that want less than there is get what they want, and the rest stays free. Else reserved VMs
  * keep theirs, everybody gets its minimum, and what remains goes to the highest
  * rho = weight / (frames x (f + 4 x (1 - f))) until rho is equal or a want is met.
- * @order: scratch for @count numbers. Sum of grants <= @pool_bytes unless minimums alone exceed it:
- * then minimums are cut in proportion and false is returned.
+ * @order: scratch for @count numbers.
+ *
+ * Grants are whole frames, wants rounded up. An inactive part that is not known counts as active.
+ * When what is reserved and the minimums exceed the pool, minimums are cut in proportion and false
+ * is returned. The sum of the grants is never above @pool_bytes, unless what is reserved is.
  */
 bool host_divide(struct host_vm *vms, uint64_t count, uint64_t pool_bytes, uint64_t frame_bytes,
 		 uint32_t *order);

@@ -42,6 +42,8 @@ struct policy_settings {
  * (memory.minimum, memory.startup, ...). */
 int policy_check_settings(const struct policy_settings *settings, struct err *err);
 
+/* All but the maximum (startup = maximum) and the frame. */
+struct policy_settings policy_default_settings(uint64_t maximum_bytes, uint64_t frame_bytes);
 uint64_t policy_default_minimum_bytes(uint64_t maximum_bytes); /* max(64 MiB, 1/8) */
 
 /* What no balloon should go below, whatever the minimum: as Linux's Hyper-V driver has it. */
@@ -76,7 +78,8 @@ struct policy_input {
 	bool deflate_on_oom; /* negotiated: then the balloon stays inside the guest's total */
 	uint64_t taken_bytes;
 
-	/* the guest's statistics */
+	/* the guest's statistics. Call policy_step() soon after they came: they are understood by
+	 * what the balloon had taken at that moment. */
 	uint64_t stats_at_ns;	  /* when the last came; 0: never */
 	uint64_t stats_period_ns; /* how often they are asked for; 0: never */
 	uint32_t present;
@@ -94,8 +97,9 @@ struct policy_input {
 	/* the host */
 	bool has_host;
 	enum host_state host;
-	uint64_t host_free_bytes; /* what this VM could still get */
-	bool has_grant;		  /* a broker's word: then it rules instead of `host` */
+	uint64_t
+		host_free_bytes; /* what this VM could still get: of the pool, above its soft mark */
+	bool has_grant;		 /* a broker's word: then it rules instead of `host` */
 	uint64_t grant_bytes;
 };
 
@@ -115,7 +119,7 @@ extern const struct policy_rule_row policy_rules[POLICY_RULE_COUNT];
 enum policy_status {
 	POLICY_STATUS_OK,      /* demand and buffer are met */
 	POLICY_STATUS_LOW,     /* demand is, the buffer is not */
-	POLICY_STATUS_WARNING, /* demand is not met, or the guest waits for memory */
+	POLICY_STATUS_WARNING, /* demand is not met, or the guest waits for memory or for swap */
 	POLICY_STATUS_COUNT
 };
 extern const char *const policy_status_names[POLICY_STATUS_COUNT];
@@ -123,27 +127,60 @@ extern const char *const policy_status_names[POLICY_STATUS_COUNT];
 struct policy_decision {
 	bool has_demand; /* false: the guest never said anything that can be used */
 	uint64_t demand_bytes;
-	uint64_t want_bytes;	   /* demand and buffer, between floor, minimum and maximum */
-	uint64_t assigned_bytes;   /* what the guest has: maximum less what it handed over */
-	uint64_t available_bytes;  /* of it, above demand */
-	uint64_t target_bytes;	   /* what the guest shall keep from now on */
-	uint64_t swap_limit_bytes; /* what RAM may hold of the host; 0: no limit wanted */
-	uint64_t ahead_bytes;	   /* to prepare at once, since the guest waits: 0 mostly */
-	uint32_t pressure_percent; /* 100 x demand / assigned */
+	uint64_t want_bytes;	  /* demand and buffer, between floor, minimum and maximum */
+	uint64_t assigned_bytes;  /* what the guest has: maximum less what it handed over */
+	uint64_t available_bytes; /* of it, above demand */
+	uint64_t target_bytes; /* what the guest shall keep from now on; in any mode but auto: what
+				      it has, and nobody needs to do anything */
+	uint64_t swap_limit_bytes;	   /* what RAM may hold of the host; 0: no limit wanted */
+	uint64_t ahead_bytes;		   /* to prepare at once, since the guest waits: 0 mostly */
+	uint32_t pressure_percent;	   /* 100 x demand / assigned */
 	uint32_t average_pressure_percent; /* the same, smoothed */
 	enum policy_status status;
 	enum policy_rule rule;
 };
 
-/* What is remembered between two moments. Members are vm_policy.c's and demand.c's own; it is a
- * plain value: copy it, and two runs go on alike. */
+/* What was learned, and for how long it holds: each time it turns out true again, twice as long. */
+struct policy_hold {
+	uint64_t bytes;	   /* not less than this */
+	uint64_t left_ns;  /* 0: it does not hold now */
+	uint64_t span_ns;  /* how long it held last */
+	uint64_t quiet_ns; /* since it was set */
+};
+
+/* What is remembered between two moments. Members are the policy's own; it is a plain value: copy
+ * it, and two runs go on alike. */
 struct policy_state {
-	uint64_t words[64];
+	bool started;
+	uint64_t guest_start_ns, seen_ns, age_ns; /* of this guest; the last call; its age then */
+
+	bool has_demand; /* demand.c */
+	uint64_t stats_at_ns, fast_bytes, slow_bytes;
+	uint32_t counters_present;
+	uint64_t counter[POLICY_CLAIM_COUNT];
+
+	uint64_t pain_stats_bytes,
+		pain_stall_bytes; /* pain.c: demand is at least this; 0: no pain */
+	bool has_stall;
+	uint64_t stall_ns, window_ns, window_stall_ns;
+
+	uint64_t target_bytes,
+		assigned_bytes; /* vm_policy.c: asked for, and had, at the last call */
+	uint64_t shrink_credit_bytes;
+	uint64_t progress_bytes, waiting_ns; /* what it had at its last progress, and since when */
+	struct policy_hold cannot, hurt;
+
+	uint64_t swap_limit_bytes, refault_blocks, refaults, refault_window_ns; /* swap_plan.c */
+	bool has_refaults;
+	struct policy_hold swap_back_off;
+
+	uint64_t average_permille; /* pressure */
 };
 void policy_init(struct policy_state *state);
 
 /**
  * policy_step() - the decision for this moment
+ * @settings: as policy_check_settings() accepts them; with others the VM is left alone (rule off)
  *
  * May be called at any time: each second, or at once when something happened (statistics, a stall,
  * a grant). Rates are by the time between calls; a clock that stands still or jumps back counts as
