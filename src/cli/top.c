@@ -19,7 +19,7 @@ static void wait_for_answers(struct fleet *fleet)
 static int show_once(struct fleet *fleet, bool as_json)
 {
 	struct top_rows rows = { 0 };
-	struct top_host host;
+	struct top_host host = { 0 };
 	struct err err = { 0 };
 	int ret = EXIT_CODE_FAILED;
 

@@ -11,6 +11,7 @@
 
 #include "cli/fleet.h"
 #include "cli/output.h"
+#include "policy/host_policy.h"
 
 enum { TOP_WORD_BYTES = 24 };
 
@@ -80,10 +81,14 @@ void top_bar(const struct top_row *row, uint64_t scale_bytes, unsigned width,
 struct top_host {
 	bool has_pool; /* of 2 MiB pages */
 	uint64_t pool_bytes, pool_free_bytes;
+	enum host_state pool_state;
 	bool has_memory;
 	uint64_t memory_bytes, memory_available_bytes;
 };
-void top_host_read(struct top_host *ret_host);
+
+/* @host: zeroed, or as it was read before: a state is left later than it is entered. */
+void top_host_read(struct top_host *host);
+enum out_colour top_host_colour(const struct top_host *host);
 
 /* --- what is the same on screen and in a pipe ------------------------------------------------- */
 

@@ -27,16 +27,35 @@ static void read_meminfo(struct top_host *host)
 	host->has_memory = host->memory_bytes > 0;
 }
 
-void top_host_read(struct top_host *ret_host)
+static void read_pool(struct top_host *host, enum host_state before)
 {
-	struct top_host host = { 0 };
 	struct hostmem_pool pool;
+	struct host_marks marks;
 
-	if (hostmem_read_pool(HUGE_FRAME_BYTES, &pool, NULL) == 0) {
-		host.has_pool = true;
-		host.pool_bytes = pool.total_frames * pool.frame_bytes;
-		host.pool_free_bytes = hostmem_available_frames(&pool) * pool.frame_bytes;
+	if (hostmem_read_pool(HUGE_FRAME_BYTES, &pool, NULL) < 0)
+		return;
+	host->has_pool = true;
+	host->pool_bytes = pool.total_frames * pool.frame_bytes;
+	host->pool_free_bytes = hostmem_available_frames(&pool) * pool.frame_bytes;
+	marks = host_marks(host->pool_bytes);
+	host->pool_state = host_state_step(&marks, before, host->pool_free_bytes);
+}
+
+void top_host_read(struct top_host *host)
+{
+	enum host_state before = host->pool_state;
+
+	*host = (struct top_host){ 0 };
+	read_pool(host, before);
+	read_meminfo(host);
+}
+
+enum out_colour top_host_colour(const struct top_host *host)
+{
+	switch (host->pool_state) {
+	case HOST_SOFT: return OUT_YELLOW;
+	case HOST_HARD:
+	case HOST_LOW: return OUT_RED;
+	default: return OUT_GREEN;
 	}
-	read_meminfo(&host);
-	*ret_host = host;
 }

@@ -19,7 +19,7 @@
 #include "base/fd.h"
 #include "base/exit_code.h"
 
-enum { LOOK_MS = 1000, KEY_ESCAPE = 27, KEY_DELETE = 127 };
+enum { LOOK_MS = 1000, FIRST_LOOK_MS = 200, KEY_ESCAPE = 27, KEY_DELETE = 127 };
 
 static const int ending_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 
@@ -313,6 +313,16 @@ static void end_by(int number)
 	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
+/* So that the first thing to be seen is a table, and not that there is no VM. */
+static void await_first_answers(struct live *live)
+{
+	uint64_t deadline_ns = clock_now_ns() + FIRST_LOOK_MS * NS_PER_MS;
+
+	look(live);
+	while (!fleet_is_settled(live->view.fleet) && clock_now_ns() < deadline_ns)
+		fleet_wait(live->view.fleet, NULL, 0, FIRST_LOOK_MS);
+}
+
 int top_live(struct fleet *fleet)
 {
 	struct live live = { .view.fleet = fleet };
@@ -323,6 +333,7 @@ int top_live(struct fleet *fleet)
 		return -1;
 	fleet->was_set = was_set;
 	fleet->ctx = &live;
+	await_first_answers(&live);
 	while (!live.is_over) {
 		look(&live);
 		take_rows(&live.view);

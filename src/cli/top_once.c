@@ -12,9 +12,10 @@ static void print_host(const struct top_host *host)
 	char free_text_[UNITS_TEXT_BYTES], total[UNITS_TEXT_BYTES];
 
 	if (host->has_pool && host->pool_bytes > 0)
-		(void)printf("pool of 2 MiB pages: %s free of %s\n",
+		(void)printf("pool of 2 MiB pages: %s free of %s, %s\n",
 			     units_format_size(host->pool_free_bytes, free_text_),
-			     units_format_size(host->pool_bytes, total));
+			     units_format_size(host->pool_bytes, total),
+			     host_state_names[host->pool_state]);
 	if (host->has_memory)
 		(void)printf("host memory: %s available of %s\n",
 			     units_format_size(host->memory_available_bytes, free_text_),
@@ -90,9 +91,11 @@ static json_t *host_json(const struct top_host *host)
 
 	if (host->has_pool)
 		(void)json_object_set_new(json, "pool",
-					  json_pack("{s:I, s:I, s:I}", "frame_bytes",
-						    (json_int_t)HUGE_FRAME_BYTES, "total_bytes",
-						    (json_int_t)host->pool_bytes, "free_bytes",
+					  json_pack("{s:s, s:I, s:I, s:I}", "state",
+						    host_state_names[host->pool_state],
+						    "frame_bytes", (json_int_t)HUGE_FRAME_BYTES,
+						    "total_bytes", (json_int_t)host->pool_bytes,
+						    "free_bytes",
 						    (json_int_t)host->pool_free_bytes));
 	if (host->has_memory)
 		(void)json_object_set_new(

@@ -222,9 +222,11 @@ static void draw_supply(int y, const char *name, uint64_t free_bytes, uint64_t t
 
 static void draw_host(const struct top_host *host)
 {
-	if (host->has_pool)
-		draw_supply(1, "2 MiB pages", host->pool_free_bytes, host->pool_bytes, "",
-			    OUT_PLAIN);
+	if (host->has_pool && host->pool_bytes == 0)
+		put(1, 0, OUT_DIM, "2 MiB pages    the pool is empty");
+	else if (host->has_pool)
+		draw_supply(1, "2 MiB pages", host->pool_free_bytes, host->pool_bytes,
+			    host_state_names[host->pool_state], top_host_colour(host));
 	if (host->has_memory)
 		draw_supply(2, "host memory", host->memory_available_bytes, host->memory_bytes, "",
 			    OUT_PLAIN);
@@ -388,8 +390,7 @@ static void draw_row(int y, const struct top_row *row, const struct plan *plan, 
 
 		if (width == 0)
 			continue;
-		put_format(y, x, is_selected ? OUT_PLAIN : colour,
-			   columns[i].at_right ? "%*.*s " : "%-*.*s ", width, width,
+		put_format(y, x, colour, columns[i].at_right ? "%*.*s " : "%-*.*s ", width, width,
 			   columns[i].text(row, text));
 		x += width + 1;
 	}
@@ -455,8 +456,8 @@ static void draw_details(int y, const struct top_row *row)
 		   row->mode, units_format_size(row->minimum_bytes, a),
 		   units_format_size(row->maximum_bytes, b), row->buffer_percent, row->weight);
 	put_format(y + 1, 0, OUT_PLAIN,
-		   "demand %s, wants %s, has %s, holds %s of the host; average pressure %" PRIu64
-		   " %%",
+		   "demand %s, want %s, assigned %s, resident %s; pressure %" PRIu64
+		   " %% on average",
 		   row->has_demand ? units_format_size(row->demand_bytes, a) : "not known",
 		   units_format_size(row->want_bytes, b), units_format_size(row->assigned_bytes, c),
 		   units_format_size(row->resident_bytes, d), row->average_pressure_percent);

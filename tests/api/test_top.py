@@ -18,6 +18,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import neapvm  # noqa: E402
+import screen  # noqa: E402
 
 MIB = 2 ** 20
 
@@ -54,6 +55,10 @@ class Host:
         self.pids.append(pid)
         return pid
 
+    def terminal(self, rows=24, columns=80, **env):
+        return screen.Terminal([neapvm.neap_path(), "top"], {**self.env, "LC_ALL": "C.UTF-8", **env},
+                               rows, columns)
+
     def rows(self):
         done = self.neap("top", "--once", "--json")
         assert done.returncode == 0, done
@@ -72,7 +77,11 @@ def once_prints_a_row_per_vm_and_the_host_on_top():
                          r"#+\|#+=+\]$", out, re.M), out
         assert re.search(r"^db +running +Warning +64 MiB +320 MiB +256 MiB +256 MiB +125 %.* ###\|########\]$",
                          out, re.M), out
-        assert out == host.neap("top").stdout, "a pipe is no terminal: once"
+        assert without_host(out) == without_host(host.neap("top").stdout), "a pipe is no terminal: once"
+
+
+def without_host(out):
+    return out[out.index("NAME"):]
 
 
 def bars_are_to_scale():
@@ -119,7 +128,9 @@ def a_vm_that_is_stopped_costs_a_second_whatever_their_number():
 
 def sockets_that_nobody_serves_or_that_talk_nonsense_are_told_apart():
     with Host() as host:
-        os.kill(host.start("gone"), signal.SIGKILL)
+        host.start("web")
+        with socket.socket(socket.AF_UNIX) as gone:
+            gone.bind(os.path.join(host.dir, "neap", "gone.sock"))
         with socket.socket(socket.AF_UNIX) as liar, socket.socket(socket.AF_UNIX) as closer:
             liar.bind(os.path.join(host.dir, "neap", "liar.sock"))
             liar.listen(1)
@@ -138,9 +149,127 @@ def sockets_that_nobody_serves_or_that_talk_nonsense_are_told_apart():
         assert "closer" not in rows, rows
 
 
+# --- on a terminal -----------------------------------------------------------------------------------
+
+def listed(terminal):
+    """The names of the list, from the top."""
+    return re.findall(r"^(\w+) +(?:running|paused|not answering|left over) ", terminal.screen.text(), re.M)
+
+
+def the_screen_shows_every_vm_and_comes_back_on_q():
+    with Host() as host:
+        host.start("web", "--memory", "512M")
+        host.start("db", "--memory", "256M", "--cmdline", "hungry")
+        with host.terminal() as terminal:
+            terminal.until(r"^web +running OK +128M +512M +25% +0 ")
+            terminal.until(r"^db +running Warning +320M +256M +125% .*┤")
+            terminal.until(r"^db  mode auto, minimum 64 MiB, maximum 256 MiB, buffer 20 %, weight 1000$")
+            terminal.until(r"^maximum: the VM has all that its maximum allows +\(neap why db\)$")
+            assert terminal.screen.is_alternate and not terminal.screen.has_cursor
+            assert {31, 32, 34} <= terminal.screen.colours, terminal.screen.colours
+            terminal.type("q")
+            assert terminal.wait() == 0 and terminal.is_restored()
+
+
+def colours_and_lines_are_left_out_where_they_are_not_wanted():
+    with Host() as host:
+        host.start("web", "--memory", "512M")
+        with host.terminal(LC_ALL="C", NO_COLOR="1") as terminal:
+            terminal.until(r"^web .* ###?\|=*.*\]$|^web .* #\|#*=+\]$")
+            assert not terminal.screen.colours, terminal.screen.colours
+
+
+def a_wide_window_has_all_columns_and_a_small_one_what_fits():
+    with Host() as host:
+        host.start("web", "--memory", "512M")
+        with host.terminal(60, 200) as terminal:
+            terminal.until(r"^NAME +STATE +STATUS +MIN DEMAND ASSIGNED +MAX PRESS +SWAP STALL/S$")
+            terminal.until(r"^web .* 64M +128M +512M +512M +25% +0 +[0-9.]+.* ┤?█")
+            for rows, columns in ((24, 80), (10, 60), (3, 20), (1, 2), (50, 132)):
+                terminal.resize(rows, columns)
+                terminal.until("^neap top" if columns > 10 else "^n")
+                assert terminal.process.poll() is None
+            terminal.until(r"^web  mode auto")
+            terminal.type("q")
+            assert terminal.wait() == 0 and terminal.is_restored()
+
+
+def keys_sort_and_select():
+    with Host() as host:
+        host.start("a", "--memory", "256M")
+        host.start("b", "--memory", "1G")
+        host.start("c", "--memory", "512M", "--cmdline", "hungry")
+        with host.terminal() as terminal:
+            terminal.until("^c .*Warning")
+            for key, order in (("r", "cba"), ("r", "abc"), ("a", "bca"), ("p", "cab"), ("d", "cab"), ("n", "abc")):
+                terminal.type(key)
+                until(terminal, lambda: "".join(listed(terminal)) == order)
+            terminal.until("^a  mode auto")
+            terminal.type("\x1bOB")
+            terminal.until("^b  mode auto")
+            terminal.type("jjj")
+            terminal.until("^c  mode auto")
+            terminal.type("k")
+            terminal.until("^b  mode auto")
+            terminal.type("r")
+            until(terminal, lambda: "".join(listed(terminal)) == "cba")
+            terminal.until("^b  mode auto")  # who is selected stays so
+
+
+def until(terminal, holds):
+    deadline = time.monotonic() + neapvm.PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline and terminal.read(deadline - time.monotonic()), terminal.screen.text()
+
+
+def vms_come_and_go_and_a_stopped_one_does_not_freeze_the_screen():
+    with Host() as host:
+        with host.terminal() as terminal:
+            terminal.until("no VM is running")
+            pid = host.start("web")
+            host.start("db")
+            terminal.until("^web +running")
+            os.kill(pid, signal.SIGSTOP)
+            terminal.until("^web +not answering", 5)
+            terminal.until("1 without an answer")
+            terminal.type("j")
+            terminal.until("^web  not answering")
+            terminal.until(f"^process {pid}$")
+            terminal.type("w")
+            terminal.until("^web does not answer$")
+            os.kill(pid, signal.SIGCONT)
+            terminal.until("^web +running", 5)
+            host.neap("kill", "db")
+            until(terminal, lambda: listed(terminal) == ["web"])
+            os.kill(pid, signal.SIGKILL)
+            terminal.until("^web +left over", 5)
+
+
+def every_signal_that_ends_it_gives_the_terminal_back():
+    with Host() as host:
+        host.start("web")
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGSEGV):
+            with host.terminal() as terminal:
+                terminal.until("^web +running")
+                terminal.process.send_signal(number)
+                assert terminal.wait() == -number and terminal.is_restored(), number
+        with host.terminal() as terminal:
+            terminal.until("^web +running")
+            terminal.type("\x03")
+            assert terminal.wait() == -signal.SIGINT and terminal.is_restored()
+
+
+def a_terminal_that_cannot_gets_the_table_once():
+    with Host() as host:
+        host.start("web")
+        with screen.Terminal([neapvm.neap_path(), "top"], host.env, term="no-such-terminal") as terminal:
+            assert terminal.wait() == 0
+            terminal.until("^web +running +OK")
+
+
 def main():
     here = sys.modules[__name__]
-    helpers = {"main"}
+    helpers = {"main", "without_host", "listed", "until"}
     tests = [(name, test) for name, test in vars(here).items()
              if callable(test) and getattr(test, "__module__", "") == __name__ and
              isinstance(test, type(main)) and name not in helpers]
