@@ -27,6 +27,7 @@ struct swap_cipher {
 	EVP_CIPHER_CTX *sealer;
 	EVP_CIPHER_CTX *opener;
 	bool encrypt;
+	bool well; /* so far, with what was begun last */
 };
 
 int swap_key_make(uint8_t key[SWAP_KEY_BYTES])
@@ -88,53 +89,91 @@ static void make_nonce(const struct swap_seal *seal, uint8_t nonce[SWAP_NONCE_BY
 	memcpy(nonce, &seal->generation, sizeof(seal->generation));
 }
 
-static bool seal_data(struct swap_cipher *cipher, const struct swap_seal *seal, uint8_t *data,
-		      int len, uint8_t *ret_tag)
+void swap_cipher_begin(struct swap_cipher *cipher, const struct swap_seal *seal)
 {
 	const struct libcrypto *library = cipher->library;
-	EVP_CIPHER_CTX *ctx = cipher->sealer;
-	uint8_t nonce[SWAP_NONCE_BYTES], rest[SWAP_TAG_BYTES];
+	uint8_t nonce[SWAP_NONCE_BYTES];
 	int done;
 
 	make_nonce(seal, nonce);
-	return library->EVP_EncryptInit_ex(ctx, NULL, NULL, NULL, nonce) &&
-	       library->EVP_EncryptUpdate(ctx, NULL, &done, (const uint8_t *)seal, sizeof(*seal)) &&
-	       library->EVP_EncryptUpdate(ctx, cipher->encrypt ? data : NULL, &done, data, len) &&
-	       library->EVP_EncryptFinal_ex(ctx, rest, &done) &&
-	       library->EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, SWAP_TAG_BYTES, ret_tag);
+	cipher->well = library->EVP_EncryptInit_ex(cipher->sealer, NULL, NULL, NULL, nonce) &&
+		       library->EVP_EncryptUpdate(cipher->sealer, NULL, &done,
+						  (const uint8_t *)seal, sizeof(*seal));
+}
+
+void swap_cipher_begin_open(struct swap_cipher *cipher, const struct swap_seal *seal)
+{
+	const struct libcrypto *library = cipher->library;
+	uint8_t nonce[SWAP_NONCE_BYTES];
+	int done;
+
+	make_nonce(seal, nonce);
+	cipher->well = library->EVP_DecryptInit_ex(cipher->opener, NULL, NULL, NULL, nonce) &&
+		       library->EVP_DecryptUpdate(cipher->opener, NULL, &done,
+						  (const uint8_t *)seal, sizeof(*seal));
+}
+
+void swap_cipher_seal_part(struct swap_cipher *cipher, uint8_t *data, size_t len)
+{
+	uint8_t *out = cipher->encrypt ? data : NULL;
+	int done;
+
+	cipher->well = cipher->well && cipher->library->EVP_EncryptUpdate(cipher->sealer, out,
+									  &done, data, (int)len);
+}
+
+void swap_cipher_open_part(struct swap_cipher *cipher, const uint8_t *data, size_t len,
+			   uint8_t *out)
+{
+	int done;
+
+	cipher->well = cipher->well &&
+		       cipher->library->EVP_DecryptUpdate(
+			       cipher->opener, cipher->encrypt ? out : NULL, &done, data, (int)len);
+	if (!cipher->encrypt && out != data)
+		memcpy(out, data, len);
+}
+
+int swap_cipher_end(struct swap_cipher *cipher, uint8_t ret_tag[SWAP_TAG_BYTES])
+{
+	const struct libcrypto *library = cipher->library;
+	uint8_t rest[SWAP_TAG_BYTES];
+	int done;
+
+	return cipher->well && library->EVP_EncryptFinal_ex(cipher->sealer, rest, &done) &&
+			       library->EVP_CIPHER_CTX_ctrl(cipher->sealer, EVP_CTRL_AEAD_GET_TAG,
+							    SWAP_TAG_BYTES, ret_tag)
+		       ? 0
+		       : -EIO;
+}
+
+int swap_cipher_end_open(struct swap_cipher *cipher, const uint8_t tag[SWAP_TAG_BYTES])
+{
+	const struct libcrypto *library = cipher->library;
+	uint8_t expected[SWAP_TAG_BYTES], rest[SWAP_TAG_BYTES];
+	int done;
+
+	memcpy(expected, tag, sizeof(expected));
+	return cipher->well &&
+			       library->EVP_CIPHER_CTX_ctrl(cipher->opener, EVP_CTRL_AEAD_SET_TAG,
+							    SWAP_TAG_BYTES, expected) &&
+			       library->EVP_DecryptFinal_ex(cipher->opener, rest, &done)
+		       ? 0
+		       : -EBADMSG;
 }
 
 int swap_cipher_seal(struct swap_cipher *cipher, const struct swap_seal *seal, uint8_t *data,
 		     size_t len, uint8_t ret_tag[SWAP_TAG_BYTES])
 {
-	return seal_data(cipher, seal, data, (int)len, ret_tag) ? 0 : -EIO;
-}
-
-static bool open_data(struct swap_cipher *cipher, const struct swap_seal *seal, const uint8_t *data,
-		      int len, uint8_t *tag, uint8_t *out)
-{
-	const struct libcrypto *library = cipher->library;
-	EVP_CIPHER_CTX *ctx = cipher->opener;
-	uint8_t nonce[SWAP_NONCE_BYTES], rest[SWAP_TAG_BYTES];
-	int done;
-
-	make_nonce(seal, nonce);
-	return library->EVP_DecryptInit_ex(ctx, NULL, NULL, NULL, nonce) &&
-	       library->EVP_DecryptUpdate(ctx, NULL, &done, (const uint8_t *)seal, sizeof(*seal)) &&
-	       library->EVP_DecryptUpdate(ctx, cipher->encrypt ? out : NULL, &done, data, len) &&
-	       library->EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, SWAP_TAG_BYTES, tag) &&
-	       library->EVP_DecryptFinal_ex(ctx, rest, &done);
+	swap_cipher_begin(cipher, seal);
+	swap_cipher_seal_part(cipher, data, len);
+	return swap_cipher_end(cipher, ret_tag);
 }
 
 int swap_cipher_open(struct swap_cipher *cipher, const struct swap_seal *seal, const uint8_t *data,
 		     size_t len, const uint8_t tag[SWAP_TAG_BYTES], uint8_t *out)
 {
-	uint8_t expected[SWAP_TAG_BYTES];
-
-	memcpy(expected, tag, sizeof(expected));
-	if (!open_data(cipher, seal, data, (int)len, expected, out))
-		return -EBADMSG;
-	if (!cipher->encrypt && out != data)
-		memcpy(out, data, len);
-	return 0;
+	swap_cipher_begin_open(cipher, seal);
+	swap_cipher_open_part(cipher, data, len, out);
+	return swap_cipher_end_open(cipher, tag);
 }

@@ -49,14 +49,28 @@ int swap_cipher_create(const uint8_t key[SWAP_KEY_BYTES], bool encrypt, void *me
 		       struct swap_cipher **ret_cipher, struct err *err);
 void swap_cipher_destroy(struct swap_cipher *cipher);
 
-/* Seal @data in place. 0; -EIO: libcrypto failed, and @data holds anything. */
+/**
+ * swap_cipher_begin() - seal something (@seal), or open what was sealed (swap_cipher_begin_open())
+ *
+ * Then its parts, in order; then the end, which says whether all of it went well.
+ */
+void swap_cipher_begin(struct swap_cipher *cipher, const struct swap_seal *seal);
+void swap_cipher_begin_open(struct swap_cipher *cipher, const struct swap_seal *seal);
+
+/* Seal the next part in place. */
+void swap_cipher_seal_part(struct swap_cipher *cipher, uint8_t *data, size_t len);
+/* Open the next part from @data to @out, which may be the same. Not to be believed yet. */
+void swap_cipher_open_part(struct swap_cipher *cipher, const uint8_t *data, size_t len,
+			   uint8_t *out);
+
+/* 0; -EIO: libcrypto failed, and what was sealed is of no use. */
+int swap_cipher_end(struct swap_cipher *cipher, uint8_t ret_tag[SWAP_TAG_BYTES]);
+/* 0; -EBADMSG: not what was sealed, or not with this seal; what was opened holds anything. */
+int swap_cipher_end_open(struct swap_cipher *cipher, const uint8_t tag[SWAP_TAG_BYTES]);
+
+/* All of it in one part. */
 int swap_cipher_seal(struct swap_cipher *cipher, const struct swap_seal *seal, uint8_t *data,
 		     size_t len, uint8_t ret_tag[SWAP_TAG_BYTES]);
-
-/**
- * swap_cipher_open() - the opposite, from @data to @out, which may be the same
- * Return: 0; -EBADMSG: not what was sealed, or not with this seal: @out holds anything.
- */
 int swap_cipher_open(struct swap_cipher *cipher, const struct swap_seal *seal, const uint8_t *data,
 		     size_t len, const uint8_t tag[SWAP_TAG_BYTES], uint8_t *out);
 

@@ -3,11 +3,7 @@
  *
  * Direct I/O, because a write must have failed when it failed: through the page cache the error
  * comes later, to somebody else, or never; and because the host is short of memory when we write.
- *
- * pread and pwrite, one call per piece. io_uring was measured beside it on a machine at rest: the same
- * read in 1 to 8 parts took as long, within the disk's own scatter. Opening one part while the next is
- * on its way (io_uring, kernel AIO; 2 to 8 parts) was measured on a busy two-core machine only: no
- * gain, up to half as long again. What counts is huge pages for the buffers (swap_locked.h).
+ * What else counts is huge pages for the buffers (swap_locked.h).
  *
  * Not done: on a file system that writes every block to a new place (btrfs without its "no copy on
  * write" attribute) room that was allocated can still run out later; such a write fails, and the
@@ -33,7 +29,14 @@
 #include "base/fd.h"
 #include "base/units.h"
 
-const struct swap_io swap_io_kernel = { .read = pread, .write = pwrite };
+static ssize_t as_it_is(void *buf, bool out, ssize_t result)
+{
+	(void)buf;
+	(void)out;
+	return result;
+}
+
+const struct swap_io swap_io_kernel = { .read = pread, .write = pwrite, .arrived = as_it_is };
 
 static const char *kind_of_memory(int dir_fd)
 {
@@ -127,17 +130,15 @@ static int allocate(int fd, const char *dir, uint64_t size_bytes, struct err *er
 /* Write and read one page. Also finds devices whose blocks are larger than 4 KiB. */
 static int try_out(int fd, const char *dir, struct err *err)
 {
-	const struct swap_place place = { .len_pages = { 1 } };
 	uint8_t *page = mmap(NULL, GUEST_PAGE_BYTES, PROT_READ | PROT_WRITE,
 			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	unsigned bad_piece;
 	int result;
 
 	if (page == MAP_FAILED)
 		return err_set(err, -errno, "swap: a page to try the file with: %m");
-	result = swap_file_write(&swap_io_kernel, fd, &place, page, &bad_piece);
+	result = swap_file_write(&swap_io_kernel, fd, page, GUEST_PAGE_BYTES, 0);
 	if (result == 0)
-		result = swap_file_read(&swap_io_kernel, fd, &place, page);
+		result = swap_file_read(&swap_io_kernel, fd, page, GUEST_PAGE_BYTES, 0);
 	(void)munmap(page, GUEST_PAGE_BYTES);
 	if (result)
 		return err_set(err, result,
@@ -178,10 +179,10 @@ int swap_file_open(const char *dir, uint64_t size_bytes, struct err *err)
 }
 
 /* Both ends of the wire: go on after a signal and after part of it. */
-static int write_all(const struct swap_io *io, int fd, const uint8_t *buf, size_t len, off_t at)
+int swap_file_write(const struct swap_io *io, int fd, const uint8_t *buf, size_t len, off_t offset)
 {
 	while (len > 0) {
-		ssize_t done = io->write(fd, buf, len, at);
+		ssize_t done = io->write(fd, buf, len, offset);
 
 		if (done < 0 && errno == EINTR)
 			continue;
@@ -192,15 +193,15 @@ static int write_all(const struct swap_io *io, int fd, const uint8_t *buf, size_
 			return -EIO;
 		buf += done;
 		len -= (size_t)done;
-		at += done;
+		offset += done;
 	}
 	return 0;
 }
 
-static int read_all(const struct swap_io *io, int fd, uint8_t *buf, size_t len, off_t at)
+int swap_file_read(const struct swap_io *io, int fd, uint8_t *buf, size_t len, off_t offset)
 {
 	while (len > 0) {
-		ssize_t done = io->read(fd, buf, len, at);
+		ssize_t done = io->read(fd, buf, len, offset);
 
 		if (done < 0 && errno == EINTR)
 			continue;
@@ -208,36 +209,7 @@ static int read_all(const struct swap_io *io, int fd, uint8_t *buf, size_t len, 
 			return -EIO;
 		buf += done;
 		len -= (size_t)done;
-		at += done;
-	}
-	return 0;
-}
-
-int swap_file_write(const struct swap_io *io, int fd, const struct swap_place *place,
-		    const uint8_t *buf, unsigned *ret_bad_piece)
-{
-	for (unsigned i = 0; i < SWAP_MAX_PIECES && place->len_pages[i] > 0; i++) {
-		size_t len = pages_to_bytes(place->len_pages[i]);
-		int result =
-			write_all(io, fd, buf, len, (off_t)pages_to_bytes(place->first_page[i]));
-
-		if (result) {
-			*ret_bad_piece = i;
-			return result;
-		}
-		buf += len;
-	}
-	return 0;
-}
-
-int swap_file_read(const struct swap_io *io, int fd, const struct swap_place *place, uint8_t *buf)
-{
-	for (unsigned i = 0; i < SWAP_MAX_PIECES && place->len_pages[i] > 0; i++) {
-		size_t len = pages_to_bytes(place->len_pages[i]);
-
-		if (read_all(io, fd, buf, len, (off_t)pages_to_bytes(place->first_page[i])))
-			return -EIO;
-		buf += len;
+		offset += done;
 	}
 	return 0;
 }

@@ -124,7 +124,8 @@ int swap_store_write(struct swap_worker *worker, uint64_t block, const void *dat
  *             out are not written
  * @len_bytes: as it was written
  *
- * The block stays stored. After an error @data holds anything; it must not reach the guest.
+ * The block stays stored. After an error @data is zeros again; they must not reach the guest. Before
+ * the return it may hold what turns out to be none of the block's bytes: nobody else looks at it.
  *
  * Return: 0; -EIO: the disk refused, or the file is too short; -EBADMSG: these are not the bytes
  *   that were written; -ENOENT: nothing is stored for @block; -EINVAL: another length was written,
@@ -132,6 +133,16 @@ int swap_store_write(struct swap_worker *worker, uint64_t block, const void *dat
  * Context: @worker's thread; blocks on the disk.
  */
 int swap_store_read(struct swap_worker *worker, uint64_t block, void *data, uint64_t len_bytes);
+
+/**
+ * swap_store_fetch() - begin to read a block, while the caller makes room for it
+ *
+ * A hint: it changes nothing that swap_store_read() does but the time that it takes. What is done
+ * with @worker next is the read of that block, or the hint was for nothing.
+ * Context: @worker's thread; does not wait for the disk where the kernel reads asynchronously, and
+ *   does nothing elsewhere. Counts as an operation on the block.
+ */
+void swap_store_fetch(struct swap_worker *worker, uint64_t block);
 
 /* Is something stored for @block? The caller orders it against writes and drops of that block. */
 bool swap_store_has(const struct swap_store *store, uint64_t block);

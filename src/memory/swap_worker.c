@@ -5,6 +5,9 @@
  * Out: gather into plain; compress into packed if it pays; seal that one in place; write it. In: read
  * into the one that it was written from; open; expand into the other or into the block itself.
  * A payload without holes never takes a detour: it opens straight into the block.
+ *
+ * Larger ones go in parts (swap_parts.h): one is sealed while the one before is written, and opened
+ * while the next is read. What was opened is not believed before its end was.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,11 +15,15 @@
 
 #include "memory/swap_internal.h"
 #include "memory/swap_pack.h"
+#include "memory/swap_parts.h"
 
 /* What lies where in a worker's buffers. */
 #define PLAIN_AT     UINT64_C(0)
 #define PACKED_AT    SWAP_BLOCK_BYTES
 #define LZ4_STATE_AT (PACKED_AT + SWAP_PACKED_BYTES)
+
+/* So many parts are being read while one is opened. */
+enum { PARTS_AHEAD = 2 };
 
 struct swap_worker {
 	struct swap_store *store;
@@ -26,6 +33,8 @@ struct swap_worker {
 	uint8_t *plain;	 /* SWAP_BLOCK_BYTES */
 	uint8_t *packed; /* SWAP_PACKED_BYTES; only when the store compresses */
 	void *lz4_state;
+	struct swap_parts parts;
+	uint64_t fetched_word; /* of the entry whose bytes are on their way; 0: none */
 };
 
 /* What is to be written, and how its entry will describe it. */
@@ -59,6 +68,7 @@ int swap_worker_open(struct swap_store *store, struct swap_worker **ret_worker, 
 	if (!worker)
 		return err_set(err, -ENOMEM, "swap: no memory");
 	worker->store = store;
+	swap_parts_init(&worker->parts);
 	result = open_buffers(worker, err);
 	if (result == 0)
 		result = locked_map_key(SWAP_CIPHER_BYTES, &worker->cipher_memory, err);
@@ -77,6 +87,7 @@ void swap_worker_close(struct swap_worker *worker)
 {
 	if (!worker)
 		return;
+	swap_parts_fini(&worker->parts); /* first: it may be at work in the buffers */
 	swap_cipher_destroy(worker->cipher);
 	locked_unmap(&worker->cipher_memory);
 	locked_unmap(&worker->buffers);
@@ -148,6 +159,29 @@ static int note_write_error(struct swap_store *store)
 	return -EIO;
 }
 
+/* Returns what swap_parts_finish() does; -EBADMSG: the cipher failed, and nothing of it counts. */
+static int seal_and_write(struct swap_worker *worker, const struct swap_seal *seal,
+			  uint8_t *ret_tag, unsigned *ret_bad_piece)
+{
+	struct swap_parts *parts = &worker->parts;
+	int result = 0;
+
+	swap_cipher_begin(worker->cipher, seal);
+	for (unsigned i = 0; i < parts->count; i++) {
+		swap_cipher_seal_part(worker->cipher, parts->parts[i].buf, parts->parts[i].len);
+		if (parts->count > 1)
+			swap_parts_send(parts, i);
+	}
+	if (swap_cipher_end(worker->cipher, ret_tag))
+		result = -EBADMSG;
+	for (unsigned i = 0; i < parts->count && result == 0; i++) {
+		result = swap_parts_finish(parts, i);
+		*ret_bad_piece = parts->parts[i].piece;
+	}
+	swap_parts_drain(parts);
+	return result;
+}
+
 /* Into the pages that @block was given; they are given back when it cannot be. */
 static int write_image(struct swap_worker *worker, uint64_t block, struct image *image)
 {
@@ -158,23 +192,19 @@ static int write_image(struct swap_worker *worker, uint64_t block, struct image 
 					    ENTRY_STORED };
 	struct swap_place place = swap_extents_place(&store->extents, block);
 	unsigned bad_piece = 0;
-	int result;
+	int result = -EROFS;
 
-	if (generation == 0 || swap_cipher_seal(worker->cipher, &seal, image->bytes,
-						pages_to_bytes(image->pages), entry.tag)) {
-		swap_extents_give(&store->extents, block);
-		return generation == 0 ? -EROFS : -EIO;
-	}
-	result = swap_file_write(store->io, store->fd, &place, image->bytes, &bad_piece);
-	if (result == 0) {
-		store->entries[block] = entry;
-	} else if (result == -ENOMEM) {
-		swap_extents_give(&store->extents, block);
-	} else {
+	swap_parts_begin(&worker->parts, store->io, store->fd, &place, image->bytes, true);
+	if (generation > 0)
+		result = seal_and_write(worker, &seal, entry.tag, &bad_piece);
+	switch (result) {
+	case 0: store->entries[block] = entry; return 0;
+	case -EIO:
 		swap_extents_retire(&store->extents, block, bad_piece);
-		result = note_write_error(store);
+		return note_write_error(store);
+	default: swap_extents_give(&store->extents, block);
 	}
-	return result;
+	return result == -EBADMSG ? -EIO : result;
 }
 
 static int store_payload(struct swap_worker *worker, uint64_t block,
@@ -206,6 +236,13 @@ static bool is_block(const struct swap_store *store, uint64_t block, uint64_t le
 	       is_aligned(len_bytes, GUEST_PAGE_BYTES);
 }
 
+/* The buffers are free for something else. */
+static void forget_fetched(struct swap_worker *worker)
+{
+	swap_parts_drain(&worker->parts);
+	worker->fetched_word = 0;
+}
+
 int swap_store_write(struct swap_worker *worker, uint64_t block, const void *data,
 		     uint64_t len_bytes, const uint64_t live[SWAP_LIVE_WORDS])
 {
@@ -215,6 +252,7 @@ int swap_store_write(struct swap_worker *worker, uint64_t block, const void *dat
 
 	if (!is_block(store, block, len_bytes))
 		return -EINVAL;
+	forget_fetched(worker);
 	swap_store_drop(store, block);
 	if (atomic_load_explicit(&store->closed_for_writing, memory_order_relaxed))
 		return -EROFS;
@@ -226,22 +264,84 @@ int swap_store_write(struct swap_worker *worker, uint64_t block, const void *dat
 	return store_payload(worker, block, &payload, data_pages);
 }
 
-/* From the bytes as they lie on the disk, in @image, to @data. */
-static int unpack(struct swap_worker *worker, const struct swap_seal *seal,
-		  const struct swap_entry *entry, uint8_t *image, size_t image_len, uint8_t *data,
-		  uint32_t data_pages)
+/* Where the bytes of an entry are read to ... */
+static uint8_t *image_of(struct swap_worker *worker, const struct swap_entry *entry)
 {
-	bool packed = entry->word & ENTRY_PACKED, dense = entry->word & ENTRY_DENSE;
-	uint8_t *whole = dense ? data : worker->plain; /* the payload, expanded */
-	uint8_t *opened = packed ? image : whole;
-	size_t len = image_len;
-	int result = swap_cipher_open(worker->cipher, seal, image, image_len, entry->tag, opened);
+	return entry->word & ENTRY_PACKED ? worker->packed : worker->plain;
+}
 
-	if (result)
-		return result;
-	if (packed) {
-		result = swap_pack_expand(image, image_len, whole,
-					  dense ? pages_to_bytes(data_pages) : SWAP_BLOCK_BYTES);
+/* ... and where the payload is, expanded. */
+static uint8_t *payload_of(struct swap_worker *worker, const struct swap_entry *entry,
+			   uint8_t *data)
+{
+	return entry->word & ENTRY_DENSE ? data : worker->plain;
+}
+
+static void begin_read(struct swap_worker *worker, uint64_t block, const struct swap_entry *entry)
+{
+	struct swap_store *store = worker->store;
+	struct swap_place place = swap_extents_place(&store->extents, block);
+
+	swap_parts_begin(&worker->parts, store->io, store->fd, &place, image_of(worker, entry),
+			 false);
+}
+
+static const struct swap_entry *stored_entry(const struct swap_store *store, uint64_t block)
+{
+	return swap_store_has(store, block) ? &store->entries[block] : NULL;
+}
+
+static void send_ahead(struct swap_parts *parts, unsigned from)
+{
+	for (unsigned i = from; i < from + PARTS_AHEAD && i < parts->count; i++)
+		swap_parts_send(parts, i);
+}
+
+void swap_store_fetch(struct swap_worker *worker, uint64_t block)
+{
+	const struct swap_entry *entry = stored_entry(worker->store, block);
+
+	if (!entry)
+		return;
+	begin_read(worker, block, entry);
+	worker->fetched_word = entry->word;
+	send_ahead(&worker->parts, 0);
+}
+
+/* Read what was begun, and open it to @out; *@ret_len is how much it was. */
+static int read_and_open(struct swap_worker *worker, const struct swap_seal *seal,
+			 const uint8_t *tag, uint8_t *out, size_t *ret_len)
+{
+	struct swap_parts *parts = &worker->parts;
+	size_t len = 0;
+
+	swap_cipher_begin_open(worker->cipher, seal);
+	for (unsigned i = 0; i < parts->count; i++) {
+		struct swap_part *part = &parts->parts[i];
+		int result = swap_parts_finish(parts, i);
+
+		if (result)
+			return result;
+		send_ahead(parts, i + 1);
+		swap_cipher_open_part(worker->cipher, part->buf, part->len, out + len);
+		len += part->len;
+	}
+	*ret_len = len;
+	return swap_cipher_end_open(worker->cipher, tag);
+}
+
+/* From @len bytes of an opened image to @data. */
+static int unpack(struct swap_worker *worker, const struct swap_entry *entry, size_t len,
+		  uint8_t *data, uint32_t data_pages)
+{
+	bool dense = entry->word & ENTRY_DENSE;
+	uint8_t *payload = payload_of(worker, entry, data);
+
+	if (entry->word & ENTRY_PACKED) {
+		int result =
+			swap_pack_expand(worker->packed, len, payload,
+					 dense ? pages_to_bytes(data_pages) : SWAP_BLOCK_BYTES);
+
 		if (result < 0)
 			return result;
 		len = (size_t)result;
@@ -251,26 +351,34 @@ static int unpack(struct swap_worker *worker, const struct swap_seal *seal,
 	}
 	if (dense)
 		return len == pages_to_bytes(data_pages) ? 0 : -EBADMSG;
-	return swap_pack_scatter(whole, len, data, data_pages);
+	return swap_pack_scatter(payload, len, data, data_pages);
 }
 
 static int read_entry(struct swap_worker *worker, uint64_t block, const struct swap_entry *entry,
 		      uint8_t *data, uint32_t data_pages)
 {
 	struct swap_store *store = worker->store;
-	uint8_t *image = entry->word & ENTRY_PACKED ? worker->packed : worker->plain;
-	struct swap_place place = swap_extents_place(&store->extents, block);
-	size_t len = pages_to_bytes(swap_place_pages(&place));
 	struct swap_seal seal = seal_of(store, block, entry->word >> ENTRY_GENERATION_SHIFT);
-	int result = swap_file_read(store->io, store->fd, &place, image);
+	uint8_t *opened =
+		entry->word & ENTRY_PACKED ? worker->packed : payload_of(worker, entry, data);
+	size_t len = 0;
+	int result;
 
-	if (result) {
+	if (worker->fetched_word != entry->word) {
+		begin_read(worker, block, entry);
+		if (worker->parts.count > 1)
+			send_ahead(&worker->parts, 0);
+	}
+	result = read_and_open(worker, &seal, entry->tag, opened, &len);
+	forget_fetched(worker);
+	if (result && result != -EBADMSG) {
 		count(&store->counters.read_errors, 1);
 		return result;
 	}
 	count(&store->counters.reads, 1);
 	count(&store->counters.read_bytes, len);
-	result = unpack(worker, &seal, entry, image, len, data, data_pages);
+	if (result == 0)
+		result = unpack(worker, entry, len, data, data_pages);
 	if (result)
 		count(&store->counters.bad_blocks, 1);
 	return result;
@@ -281,13 +389,17 @@ int swap_store_read(struct swap_worker *worker, uint64_t block, void *data, uint
 	struct swap_store *store = worker->store;
 	uint32_t data_pages = (uint32_t)bytes_to_pages(len_bytes);
 	const struct swap_entry *entry;
+	int result;
 
 	if (!is_block(store, block, len_bytes))
 		return -EINVAL;
-	entry = &store->entries[block];
-	if (!(entry->word & ENTRY_STORED))
+	entry = stored_entry(store, block);
+	if (!entry)
 		return -ENOENT;
 	if ((entry->word & ENTRY_PAGES_MASK) != data_pages - 1)
 		return -EINVAL;
-	return read_entry(worker, block, entry, data, data_pages);
+	result = read_entry(worker, block, entry, data, data_pages);
+	if (result)
+		memset(data, 0, len_bytes);
+	return result;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* swapper_in.c - reading blocks back; see swapper.c.
  *
- * A read goes: a zeroed frame; the store's bytes into it through the host view; what the store
- * holds is dropped (from here on the frame is the only copy, and nobody can take it: the block is
- * READING); mapped, and the sleepers woken.
+ * A read goes: a zeroed frame, allocated while the disk begins to read (unless none was to be had a
+ * moment ago); the store's bytes into it through the host view; what the store holds is dropped (from
+ * here on the frame is the only copy, and nobody can take it: the block is READING); mapped, and the
+ * sleepers woken.
  *
  * Two things can be in the way, and neither may end in zeros:
  *     no frame     The read waits in `pending`, READING, and evictions become urgent. It is tried
@@ -195,7 +196,7 @@ static bool take_due(struct swapper *swapper, struct pending_read *read, struct 
 {
 	*ret_job = (struct swap_job){ .kind = JOB_READ, .block = read->block, .map = true };
 	if (read->begun) {
-		ret_job->wanted = true;
+		ret_job->wanted = ret_job->starved = true;
 		remove_pending(swapper, read);
 		return true;
 	}
@@ -332,8 +333,11 @@ void swapper_do_read(struct swapper *swapper, struct swap_thread *thread,
 		     const struct swap_job *job)
 {
 	uint64_t start_ns = clock_now_ns();
-	int result = block_read_allocate(swapper->ram, job->block);
+	int result;
 
+	if (!job->starved && atomic_load(&swapper->starving) == 0)
+		swap_store_fetch(thread->store_worker, job->block);
+	result = block_read_allocate(swapper->ram, job->block);
 	if (is_shortage(result)) {
 		no_frame(swapper, job);
 	} else {

@@ -42,8 +42,9 @@ enum swap_job_kind { JOB_NONE, JOB_READ, JOB_EVICT, JOB_DROP_FRESH };
 struct swap_job {
 	enum swap_job_kind kind;
 	uint64_t block;
-	bool wanted; /* somebody sleeps for it */
-	bool map;    /* else it is brought back unmapped */
+	bool wanted;  /* somebody sleeps for it */
+	bool map;     /* else it is brought back unmapped */
+	bool starved; /* there was no frame for it a moment ago */
 	bool background;
 	enum swap_reason reason;
 	struct readahead_plan plan; /* its `passed` is looked at after the read */

@@ -41,22 +41,46 @@ static ssize_t faulty_read(int fd, void *buf, size_t len, off_t offset)
 	}
 }
 
-static ssize_t faulty_write(int fd, const void *buf, size_t len, off_t offset)
+static bool write_fails(void)
 {
 	bool fails = atomic_load(&closing) ||
 		     (atomic_load(&writes_fail) && roll(4) == 0 &&
 		      atomic_load(&world.numbers.write_faults) < FEW_WRITE_FAULTS);
 
-	if (!fails)
+	if (fails)
+		stress_add(&world.numbers.write_faults, 1);
+	return fails;
+}
+
+static ssize_t faulty_write(int fd, const void *buf, size_t len, off_t offset)
+{
+	if (!write_fails())
 		return pwrite(fd, buf, len, offset);
-	stress_add(&world.numbers.write_faults, 1);
 	if (roll(2))
 		return 0;
 	errno = EIO;
 	return -1;
 }
 
-const struct swap_io faulty_io = { .read = faulty_read, .write = faulty_write };
+/* The store lets parts of a block go by themselves: what arrived is spoilt, or refused afterwards. */
+static ssize_t faulty_arrived(void *buf, bool out, ssize_t result)
+{
+	if (out)
+		return write_fails() ? (roll(2) ? 0 : -EIO) : result;
+	if (result <= 0 || !atomic_load(&reads_fail) || roll(2))
+		return result;
+	stress_add(&world.numbers.read_faults, 1);
+	switch (roll(3)) {
+	case 0: return -EIO;
+	case 1: return result / 2;
+	default: ((uint8_t *)buf)[roll((uint64_t)result)] ^= (uint8_t)(1U << roll(8));
+	}
+	return result;
+}
+
+const struct swap_io faulty_io = { .read = faulty_read,
+				   .write = faulty_write,
+				   .arrived = faulty_arrived };
 
 void *fault_thread(void *unused)
 {

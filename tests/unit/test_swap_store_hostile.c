@@ -3,6 +3,7 @@
  * stored, and so stays in memory. Reads: an error, never zeros, never anything older.
  *
  * The disk is struct swap_io: `disk` says what it does next. Damage is done through the descriptor.
+ * Everything goes when it is asked for here; test_swap_store_async.c has what goes by itself.
  */
 #include "swap_fixture.h"
 
@@ -19,7 +20,7 @@ static struct {
 	int write_fails, read_fails;
 	size_t most_bytes; /* of one transfer; 0: all */
 	bool ends;	   /* transfers end after nothing */
-	size_t torn_bytes; /* of a write that really arrive, though it says all did */
+	size_t torn_bytes; /* that still arrive of what is written, though it says all did */
 	bool tear;
 } disk;
 
@@ -33,8 +34,11 @@ static ssize_t disk_write(int fd, const void *buf, size_t len, off_t offset)
 	if (disk.ends)
 		return 0;
 	if (disk.tear) {
-		if (disk.torn_bytes > 0)
-			assert_int_equal(pwrite(fd, buf, disk.torn_bytes, offset), disk.torn_bytes);
+		size_t arrive = disk.torn_bytes < len ? disk.torn_bytes : len;
+
+		if (arrive > 0)
+			assert_int_equal(pwrite(fd, buf, arrive, offset), arrive);
+		disk.torn_bytes -= arrive;
 		return (ssize_t)len;
 	}
 	return pwrite(fd, buf, disk.most_bytes && disk.most_bytes < len ? disk.most_bytes : len,
@@ -54,7 +58,7 @@ static ssize_t disk_read(int fd, void *buf, size_t len, off_t offset)
 		     offset);
 }
 
-static const struct swap_io disk_io = { disk_read, disk_write };
+static const struct swap_io disk_io = { .read = disk_read, .write = disk_write };
 
 static struct swap_fixture rig_open(bool encrypt)
 {
