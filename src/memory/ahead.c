@@ -8,9 +8,11 @@
  * Design. In this order, as far as stock.c allows:
  *  1. wishes: what somebody said will be touched (a deflating balloon);
  *  2. fronts: what comes after the edge of a stream that moved within FRONT_LIFE_NS;
- *  3. the stock: what comes after the stream that moved last, then the lowest blocks. Not for
- *     STOCK_REST_NS after some of it went back: a host whose use goes up and down would have us zero
- *     the same frames again and again.
+ *  3. the stock: what comes after the stream that moved last, else what is nearest to the latest
+ *     touch. It is begun with the guest's first touch (before, the start itself wants the
+ *     processors) and filled again while it is used, when a quarter of it is gone. Not for
+ *     STOCK_REST_NS after some of it went back: a host whose use goes up and down would have us
+ *     zero the same frames again and again.
  * When the guest runs faster than one thread zeroes, the pager zeroes what is touched and the keeper
  * what comes next, side by side.
  *
@@ -18,15 +20,17 @@
  *  A1  Only ABSENT blocks are prepared, only with block_prepare(), and only FRESH ones given back:
  *      the frame table is the one truth about what is prepared.
  *  A2  A block that was discarded is not put into stock until it is touched or wished for: a
- *      balloon gets nothing back otherwise. (All of RAM at once is a reset, though.) A front may reach such blocks (a guest that goes through
- *      memory it had reported free), but none with a page in the balloon.
+ *      balloon gets nothing back otherwise. (All of RAM at once is a reset, though.) A front may reach
+ *      such blocks (a guest that goes through memory it had reported free), but none with a page in
+ *      the balloon.
  *  A3  At most STEP_BLOCKS system calls between two looks at everything.
- *  A4  In front of a stream the block right after the edge comes after a few others: a guest at full
+ *  A4  The blocks right after a stream's edge or a touch come after a few others: a guest at full
  *      speed touches it before it could be ready, and the pager, who would have to wait for our lock,
  *      makes it at the same time as we make the one after.
  *      On a host without a processor to spare we would be put aside while we hold that lock: then
  *      nothing is done in front of streams for CROWD_LIFE_NS (measured with ten threads for each
- *      processor: 1.3 to 4.6 times the time of the pager alone).
+ *      processor: 1.3 to 4.6 times the time of the pager alone), nor is the stock filled because it
+ *      is used; otherwise it grows by a block or so each POOL_LIFE_NS.
  *  A5  Who wishes works on it for WISH_NOW_NS at most, and then not for WISH_REST_NS, however many
  *      wishes there are: it is the thread of the devices.
  *
@@ -99,7 +103,9 @@ int ahead_init(struct ahead *ahead, struct ram *ram, const struct ram_config *co
 	*ahead = (struct ahead){ .ram = ram,
 				 .reader = { .fds = { -1, -1, -1, -1, -1 } },
 				 .look_again_ns = clock_now_ns() + POOL_LIFE_NS,
-				 .busy_block = UINT64_MAX };
+				 .low_blocks = UINT64_MAX,
+				 .busy_block = UINT64_MAX,
+				 .at_block = UINT64_MAX };
 	(void)pthread_mutex_init(&ahead->lock, NULL);
 	if (config->frame_bytes == HUGE_FRAME_BYTES)
 		ahead->most_blocks = config->ahead_bytes >> BLOCK_SHIFT;
@@ -175,6 +181,15 @@ static bool is_behind(const struct ahead *ahead, const struct stream_step *step)
 	       is_absent(ahead, middle);
 }
 
+/* There is work for the keeper before it would look by itself. */
+static bool uses_stock_up(struct ahead *ahead)
+{
+	if (count_fresh(ahead) >= atomic_load_explicit(&ahead->low_blocks, memory_order_relaxed))
+		return false;
+	atomic_store_explicit(&ahead->used, true, memory_order_relaxed);
+	return true;
+}
+
 int ahead_touched(struct ahead *ahead, uint64_t block, bool *ret_wake)
 {
 	struct stream_step step;
@@ -193,7 +208,7 @@ int ahead_touched(struct ahead *ahead, uint64_t block, bool *ret_wake)
 	}
 	atomic_store_explicit(&ahead->fronts[step.index].word, pack_front(&step),
 			      memory_order_relaxed);
-	*ret_wake = is_behind(ahead, &step);
+	*ret_wake = is_behind(ahead, &step) || uses_stock_up(ahead);
 	return step.way * (int)ready;
 }
 
@@ -407,32 +422,45 @@ static bool next_in_front(const struct ahead *ahead, uint64_t now_ns, uint64_t *
 	return false;
 }
 
-static bool next_from(const struct ahead *ahead, uint64_t edge, int way, uint64_t *ret_block)
+static bool is_stock(const struct ahead *ahead, uint64_t edge, int way, uint64_t distance,
+		     uint64_t *ret_block)
 {
-	uint64_t block;
+	return beyond(ahead, edge, way, distance, ret_block) && *ret_block != ahead->busy_block &&
+	       is_absent(ahead, *ret_block) && !is_gone(ahead, *ret_block);
+}
 
-	for (uint64_t distance = 0; beyond(ahead, edge, way, distance, &block); distance++)
-		if (block != ahead->busy_block && is_absent(ahead, block) &&
-		    !is_gone(ahead, block)) {
-			*ret_block = block;
+/* The nearest one to @edge that way; 0: either way. The @last nearest only after all others. */
+static bool next_from(const struct ahead *ahead, uint64_t edge, int way, uint64_t last,
+		      uint64_t *ret_block)
+{
+	uint64_t block_count = ahead->ram->frames.block_count;
+
+	for (uint64_t i = 0; i < block_count + last; i++) {
+		uint64_t distance = i < block_count ? i + last : i - block_count;
+
+		if ((way >= 0 && is_stock(ahead, edge, 1, distance, ret_block)) ||
+		    (way <= 0 && is_stock(ahead, edge, -1, distance, ret_block)))
 			return true;
-		}
+	}
 	return false;
 }
 
 static bool next_of_stock(const struct ahead *ahead, uint64_t *ret_block)
 {
 	uint64_t recent = ahead->fronts[ahead->recent].seen;
+	int way = front_way(recent);
 
-	if (recent && front_way(recent) &&
-	    next_from(ahead, front_edge(recent), front_way(recent), ret_block))
+	if (!recent)
+		return next_from(ahead, 0, 1, 0, ret_block);
+	if (way && next_from(ahead, front_edge(recent), way, NEXT_COMES_AFTER + 1, ret_block))
 		return true;
-	return next_from(ahead, 0, 1, ret_block);
+	return next_from(ahead, front_edge(recent), 0, NEXT_COMES_AFTER + 1, ret_block); /* A4 */
 }
 
 void ahead_note_crowded(struct ahead *ahead, uint64_t now_ns)
 {
 	ahead->crowded_ns = now_ns;
+	ahead->look_again_ns = now_ns + POOL_LIFE_NS;
 }
 
 static bool is_crowded(const struct ahead *ahead, uint64_t now_ns)
@@ -469,6 +497,40 @@ static void note_prepared(struct ahead *ahead, uint64_t block, int result, uint6
 		atomic_store_explicit(&ahead->famine_ns, now_ns, memory_order_relaxed);
 }
 
+static void prepare(struct ahead *ahead, uint64_t block, uint64_t now_ns)
+{
+	int result;
+
+	atomic_store_explicit(&ahead->at_block, block, memory_order_relaxed);
+	result = block_prepare(ahead->ram, block);
+	atomic_store_explicit(&ahead->at_block, UINT64_MAX, memory_order_relaxed);
+	note_prepared(ahead, block, result, now_ns);
+}
+
+/* The stock is as full as it gets now. From where on touches that use it shall wake us? Never, when
+ * there was nothing to fill it with, or when we would be in the way. */
+static void note_filled(struct ahead *ahead, const struct stock_room *room, uint64_t now_ns)
+{
+	bool full = count_fresh(ahead) >= room->stock && !is_crowded(ahead, now_ns);
+
+	atomic_store_explicit(&ahead->low_blocks, full ? room->stock - room->stock / 4 : 0,
+			      memory_order_relaxed);
+	ahead->look_again_ns = next_reading(ahead);
+}
+
+static void rest(struct ahead *ahead, uint64_t now_ns)
+{
+	ahead->stock_rest_ns = ahead->look_again_ns = now_ns + STOCK_REST_NS;
+	atomic_store_explicit(&ahead->low_blocks, 0, memory_order_relaxed);
+}
+
+static void look_at_use(struct ahead *ahead, uint64_t now_ns)
+{
+	if (atomic_exchange(&ahead->used, false) && now_ns >= ahead->stock_rest_ns &&
+	    !is_crowded(ahead, now_ns))
+		ahead->look_again_ns = now_ns;
+}
+
 uint64_t ahead_step(struct ahead *ahead, uint64_t now_ns)
 {
 	struct stock_room room;
@@ -477,6 +539,7 @@ uint64_t ahead_step(struct ahead *ahead, uint64_t now_ns)
 	if (ahead->most_blocks == 0)
 		return UINT64_MAX;
 	look_at_fronts(ahead, now_ns);
+	look_at_use(ahead, now_ns);
 	if (ahead->pool_read_ns == 0 || now_ns >= next_reading(ahead))
 		read_pool(ahead, now_ns);
 	room = room_now(ahead, now_ns);
@@ -487,15 +550,15 @@ uint64_t ahead_step(struct ahead *ahead, uint64_t now_ns)
 		uint64_t dropped = drop(ahead, most, now_ns);
 
 		ahead->pool_available += dropped;
-		ahead->look_again_ns = now_ns + STOCK_REST_NS;
+		rest(ahead, now_ns);
 		if (dropped)
 			return now_ns;
 	} else if (choose(ahead, &room, now_ns, &block)) {
-		note_prepared(ahead, block, block_prepare(ahead->ram, block), now_ns);
+		prepare(ahead, block, now_ns);
 		return now_ns;
 	}
 	if (now_ns >= ahead->look_again_ns)
-		ahead->look_again_ns = next_reading(ahead);
+		note_filled(ahead, &room, now_ns);
 	return ahead->look_again_ns < next_reading(ahead) ? ahead->look_again_ns
 							  : next_reading(ahead);
 }

@@ -43,12 +43,16 @@ struct ahead {
 	_Atomic uint64_t famine_ns;    /* the last one; 0: none yet */
 	_Atomic uint64_t room_blocks;  /* stock_room.ahead as of the latest reading */
 	_Atomic uint64_t drop_cursor;
+	_Atomic uint64_t low_blocks;	/* a touch that finds fewer prepared wakes the keeper */
+	atomic_bool used;		/* such a touch came */
+	_Atomic uint64_t at_block;	/* the keeper prepares it now; UINT64_MAX: none */
 	_Atomic uint64_t rest_until_ns; /* who wishes does nothing itself before */
 
 	/* The keeper's. */
 	uint64_t pool_total, pool_available; /* at pool_read_ns */
 	uint64_t pool_read_ns;		     /* 0: not yet */
-	uint64_t look_again_ns;		     /* there was nothing to prepare */
+	uint64_t look_again_ns;		     /* then the stock is filled, if it is not full */
+	uint64_t stock_rest_ns;		     /* not before, whatever is touched */
 	uint64_t crowded_ns;		     /* when ahead_note_crowded() was called; 0: never */
 	uint64_t busy_block;		     /* not this one now; UINT64_MAX: none */
 	unsigned recent;		     /* the front that moved last */

@@ -74,17 +74,21 @@ static int punch_block(struct ram *ram, uint64_t block)
 }
 
 /* Locked. All pages of the block into the file. */
-static int fill_block(struct ram *ram, uint64_t block)
+static int allocate_block(struct ram *ram, uint64_t block)
 {
-	int result;
+	int result = backing_allocate(ram->fd, block_start(block), block_bytes(ram, block));
 
-	if (!has_known(ram))
-		return backing_populate(ram->fd, block_data(ram, block), block_start(block),
-					BLOCK_BYTES);
-	result = backing_allocate(ram->fd, block_start(block), block_bytes(ram, block));
-	if (result == 0)
+	if (result == 0 && has_known(ram))
 		known_set(&ram->known, first_page(block), end_page(ram, block) - first_page(block));
 	return result;
+}
+
+/* The same, for threads that do it side by side. */
+static int fill_block(struct ram *ram, uint64_t block)
+{
+	if (has_known(ram))
+		return allocate_block(ram, block);
+	return backing_populate(ram->fd, block_data(ram, block), block_start(block), BLOCK_BYTES);
 }
 
 /* Locked. Map all that the file holds of the block. */
@@ -238,6 +242,9 @@ static int finish(struct ram *ram, uint64_t block, int result, enum frame_state 
 	return result;
 }
 
+/* fallocate, although populating is as fast: while that zeroes, whoever maps or unmaps anything in this
+ * process waits for it, and every fault of the guest waits for him. The pager can populate another
+ * block meanwhile. */
 int block_prepare(struct ram *ram, uint64_t block)
 {
 	uint64_t word;
@@ -245,7 +252,8 @@ int block_prepare(struct ram *ram, uint64_t block)
 
 	if (result)
 		return result;
-	return finish(ram, block, fill_block(ram, block), FRAME_SAMPLED, FRAME_FRESH, ACTOR_AHEAD);
+	return finish(ram, block, allocate_block(ram, block), FRAME_SAMPLED, FRAME_FRESH,
+		      ACTOR_AHEAD);
 }
 
 int block_map_ahead(struct ram *ram, uint64_t block)

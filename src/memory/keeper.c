@@ -7,7 +7,9 @@
  *
  * Priority. SCHED_BATCH: it never preempts who runs when it wakes up, but has its share. SCHED_IDLE
  * would be too little: while it prepares a block it holds the block's lock, and a pager that comes for
- * this block waits; on a busy host an idle thread would let it wait for many times the 120 us.
+ * this block waits; on a busy host an idle thread would let it wait for many times the 120 us. Even
+ * so it may lose its processor in the middle of one, for milliseconds. So who comes for that very
+ * block lends it real time (keeper_hurry()), until the step is over.
  */
 #include "memory/keeper.h"
 
@@ -34,6 +36,7 @@ struct keeper {
 	struct sampler sampler;
 	int wake_fd;
 	atomic_bool asleep, stop;
+	atomic_bool hurried; /* real time was lent to the thread */
 	bool running;
 	pthread_t thread;
 	struct watch *watch;
@@ -88,17 +91,26 @@ static uint64_t step(struct keeper *keeper)
 	return sampler_ns < ahead_ns ? sampler_ns : ahead_ns;
 }
 
+static void be_patient(void)
+{
+	const struct sched_param none = { 0 };
+
+	(void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
+}
+
 static void *keeper_thread(void *arg)
 {
-	struct sched_param priority = { 0 };
 	struct keeper *keeper = arg;
 
 	/* It holds blocks' locks: if it stopped there, who wants the block would wait for ever. */
 	(void)watch_enter(keeper->watch, &keeper->watched);
-	(void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &priority);
+	be_patient();
 	while (!atomic_load(&keeper->stop)) {
 		uint64_t wake_ns = step(keeper);
 
+		if (atomic_exchange(&keeper->hurried, false))
+			be_patient();
+		(void)sched_yield(); /* not a whole slice at once, while others want to run */
 		if (wake_ns <= clock_now_ns())
 			continue;
 		atomic_store(&keeper->asleep, true);
@@ -183,6 +195,17 @@ int keeper_touched(struct keeper *keeper, uint64_t block)
 	if (work)
 		wake(keeper);
 	return ready;
+}
+
+/* In this order: what the thread forgets before it is lent is forgotten after the next step. */
+void keeper_hurry(struct keeper *keeper, uint64_t block)
+{
+	const struct sched_param first = { .sched_priority = sched_get_priority_min(SCHED_RR) };
+
+	if (atomic_load_explicit(&keeper->ahead.at_block, memory_order_relaxed) != block)
+		return;
+	if (pthread_setschedparam(keeper->thread, SCHED_RR | SCHED_RESET_ON_FORK, &first) == 0)
+		atomic_store(&keeper->hurried, true);
 }
 
 uint64_t keeper_give_back(struct keeper *keeper)

@@ -18,6 +18,9 @@ void keeper_stop(struct keeper *keeper);
  * when positive, block - 1, ... when negative. */
 int keeper_touched(struct keeper *keeper, uint64_t block);
 
+/* @block will be locked by the caller, the pager: if we are at it, we go as fast as we may. */
+void keeper_hurry(struct keeper *keeper, uint64_t block);
+
 /* The pool is empty, any thread: gives prepared blocks back at once (a bounded number; the rest
  * follows soon, and none is prepared for a while); how many. */
 uint64_t keeper_give_back(struct keeper *keeper);

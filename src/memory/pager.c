@@ -103,6 +103,8 @@ static bool settle(struct pager *pager, const struct sleeper *sleeper, const str
 	uint64_t block = sleeper->offset_bytes >> BLOCK_SHIFT;
 	bool was_fresh = false;
 
+	if (ram->keeper)
+		keeper_hurry(ram->keeper, block);
 	*ret_touch = TOUCH_NO_MEMORY;
 	if (!engine_may_grow(ram, block))
 		return true;
