@@ -110,6 +110,23 @@ static const struct cli_command commands[] = {
 	  "What the guest had not written is lost. A VM that does not answer is ended by a signal.",
 	  1, 1, false, { FLAG_JSON }, cli_kill },
 
+	{ "Trying out", "sim", "TRACE... | --fleet SPEC", "Replay or try out dynamic memory",
+	  "With TRACE files, which neap run --policy-trace writes: decides again, with the same code, "
+	  "and says whether each decision is what it was. With --set also what would have been "
+	  "different; then a model of a guest answers instead of the recorded one, and the output says "
+	  "so.\n"
+	  "With --fleet: runs many VMs on one pool, tick by tick, by neap's policy, by two rules in the "
+	  "manner of others, and with each VM at its maximum, all on the same demand; and searches how "
+	  "many VMs fit with at most 1 % of their time below demand. SPEC is a file (docs/POLICY.md "
+	  "explains it) or one of staggered, simultaneous, office, mixed, thousands.",
+	  0, CLI_ARGS_MAX, false,
+	  { { "fleet", "SPEC", "run a fleet" },
+	    { "set", "KEY=VALUE,...", "with other settings: memory.minimum=1G, or a fleet's pool=32G" },
+	    { "chart", "FILE", "draw it as SVG" },
+	    { "brief", NULL, "do not search how many VMs fit" },
+	    FLAG_JSON },
+	  cli_sim },
+
 	{ "This program", "version", "", "Say which neap this is", "", 0, 0, false, { FLAG_JSON },
 	  cli_version },
 	{ NULL, "help", "[COMMAND]", "Explain neap, or one command", "", 0, 1, false, { { NULL } },

@@ -70,6 +70,7 @@ int cli_resume(struct cli_call *call);
 int cli_reset(struct cli_call *call);
 int cli_console(struct cli_call *call);
 int cli_trace(struct cli_call *call);
+int cli_sim(struct cli_call *call);
 int cli_events(struct cli_call *call);
 int cli_demo(struct cli_call *call);
 int cli_doctor(struct cli_call *call);

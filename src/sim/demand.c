@@ -154,6 +154,7 @@ static uint64_t phase_s(struct demand *demand, uint64_t number)
 	case FLEET_PATTERN_SIMULTANEOUS: return period_s / 2; /* after the first peak */
 	case FLEET_PATTERN_DIURNAL: return sim_random_between(&demand->random, 0, period_s / 12);
 	case FLEET_PATTERN_BURSTY: return sim_random_between(&demand->random, 0, period_s);
+	case FLEET_PATTERN_IDLE: return spread(number, IDLE_LINE_S);
 	default: return spread(number, period_s);
 	}
 }

@@ -88,4 +88,5 @@ const struct fleet_rule fleet_rule_mom = {
 	.name = "mom-style",
 	.help = "steps of 5 % each 10 s, by whether 20 % of the host is free",
 	.step = step,
+	.starts_full = true,
 };

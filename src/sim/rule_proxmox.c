@@ -70,6 +70,10 @@ static int64_t round_of(struct fleet *fleet, struct share *shares, int64_t bytes
 		if (!shares[i].takes_part)
 			continue;
 		next = fair_bytes(&fleet->vms[i].class->settings, above, weights);
+		if (next == before) {
+			shares[i].takes_part = false; /* what it leaves is the others' */
+			continue;
+		}
 		next = clamp(next, before - CHANGE_BYTES, gives ? before + CHANGE_BYTES : before);
 		moved += next - shares[i].after_bytes;
 		shares[i].after_bytes = next;
@@ -127,5 +131,6 @@ const struct fleet_rule fleet_rule_proxmox = {
 	.help = "the host at 80 %, by at most 100 MiB per VM each 10 s",
 	.start = start,
 	.step = step,
+	.starts_full = true,
 	.end = end,
 };
