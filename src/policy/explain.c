@@ -60,17 +60,16 @@ static void say_move(struct text *text, const struct policy_decision *decision)
 	const struct policy_rule_row *row = &policy_rules[decision->rule];
 	uint64_t has = decision->assigned_bytes, target = decision->target_bytes;
 	char a[UNITS_TEXT_BYTES], b[UNITS_TEXT_BYTES];
-	const char *target_text = units_format_size(target, a);
 
+	(void)units_format_size(target, a);
 	if (target > has)
-		say(text, " It gets %s more, to %s", units_format_size(target - has, b),
-		    target_text);
+		say(text, " It gets %s more, to %s (%s: %s).", units_format_size(target - has, b),
+		    a, row->name, row->meaning);
 	else if (target < has)
-		say(text, " It is asked for %s, down to %s", units_format_size(has - target, b),
-		    target_text);
+		say(text, " It is asked for %s, down to %s (%s: %s).",
+		    units_format_size(has - target, b), a, row->name, row->meaning);
 	else
-		say(text, " It keeps what it has");
-	say(text, " (%s: %s).", row->name, row->meaning);
+		say(text, " It keeps what it has (%s: %s).", row->name, row->meaning);
 }
 
 static void say_rest(struct text *text, const struct policy_input *input,

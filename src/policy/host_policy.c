@@ -27,7 +27,7 @@
 
 #include "policy/policy_internal.h"
 
-enum { LEVEL_SHIFT = 48, SHARE_SHIFT = 16 };
+enum { LEVEL_SHIFT = 48, SHARE_SHIFT = 16, HALVINGS_PER_SETTLING = 4 };
 
 typedef unsigned __int128 level_t;
 
@@ -132,17 +132,24 @@ static bool suffices(const struct division *division, level_t level)
 	return frames <= division->left_frames;
 }
 
+static void halve(struct division *division)
+{
+	level_t middle = division->low + (division->high - division->low) / 2;
+
+	if (suffices(division, middle))
+		division->low = middle;
+	else
+		division->high = middle;
+}
+
+/* To settle costs two looks at each VM, to halve one: several halvings pay for it. */
 static void find_level(struct division *division)
 {
 	for (settle(division); division->count && division->high - division->low > 1;
-	     settle(division)) {
-		level_t middle = division->low + (division->high - division->low) / 2;
-
-		if (suffices(division, middle))
-			division->low = middle;
-		else
-			division->high = middle;
-	}
+	     settle(division))
+		for (int i = 0; i < HALVINGS_PER_SETTLING; i++)
+			if (division->high - division->low > 1)
+				halve(division);
 }
 
 /* Those that are left would all get their next frame at the very same level: equals, in turn. */

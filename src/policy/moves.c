@@ -260,7 +260,7 @@ static void move_in_auto(struct policy_tick *tick)
 	}
 	if (move.goal_bytes >= kept)
 		tick->state->shrink_credit_bytes = 0;
-	if (gave_up)
+	if (gave_up && move.target_bytes == kept)
 		move.rule = POLICY_RULE_NO_PROGRESS;
 	if (!tick->input->driver_ready)
 		move.rule = POLICY_RULE_NO_DRIVER;
