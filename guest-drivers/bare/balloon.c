@@ -299,7 +299,8 @@ static bool init_queues(uint64_t report_delay_ms)
 	    !virtqueue_init(&balloon.deflate, balloon.device, 1))
 		return false;
 	if ((balloon.state.features & FEATURE(F_STATISTICS)) &&
-	    !statistics_init(balloon.device, next))
+	    !statistics_init(balloon.device, next,
+			     balloon.state.features & FEATURE(F_DEFLATE_ON_OOM)))
 		return false;
 	/* Devices number the queues of what they offer without gaps. */
 	if (offered & FEATURE(F_STATISTICS))

@@ -26,20 +26,23 @@ struct statistic {
 static struct virtqueue queue;
 static struct statistic statistics[STAT_COUNT];
 static uint64_t answers;
+static bool keeps_balloon; /* in its total, as Linux does when it may deflate by itself */
 
-bool statistics_init(struct virtio_device *device, unsigned index)
+bool statistics_init(struct virtio_device *device, unsigned index, bool deflates_on_oom)
 {
+	keeps_balloon = deflates_on_oom;
 	return virtqueue_init(&queue, device, index);
 }
 
 static void offer(void)
 {
 	struct memory_counts counts = memory_count();
+	uint64_t ballooned = counts.pages[ALLOC_BALLOON];
 	unsigned number;
 	/* Nothing is swapped, faulted in or cached by this guest: those zeros are true. */
 	uint64_t values[STAT_COUNT] = {
 		[STAT_FREE] = counts.pages[ALLOC_FREE] << ALLOC_PAGE_SHIFT,
-		[STAT_TOTAL] = (counts.total_pages - counts.pages[ALLOC_BALLOON])
+		[STAT_TOTAL] = (counts.total_pages - (keeps_balloon ? 0 : ballooned))
 			       << ALLOC_PAGE_SHIFT,
 		[STAT_AVAILABLE] = counts.pages[ALLOC_FREE] << ALLOC_PAGE_SHIFT,
 	};

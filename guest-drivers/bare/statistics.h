@@ -9,7 +9,7 @@
 
 #include "virtio.h"
 
-bool statistics_init(struct virtio_device *device, unsigned index);
+bool statistics_init(struct virtio_device *device, unsigned index, bool deflates_on_oom);
 void statistics_start(void); /* after virtio_ready() */
 void statistics_poll(void);
 uint64_t statistics_count(void); /* how often the device asked */
