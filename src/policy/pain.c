@@ -155,6 +155,8 @@ static void look_at_stall(struct policy_tick *tick)
 	uint64_t waited_ns = stall_since(tick);
 	unsigned percent;
 
+	if (waited_ns > 0 && state->window_stall_ns == 0)
+		state->window_ns = 0; /* it begins with its first stall */
 	state->window_ns += tick->dt_ns;
 	if (stall_is_curable(tick) &&
 	    __builtin_add_overflow(state->window_stall_ns, waited_ns, &state->window_stall_ns))

@@ -97,7 +97,7 @@ int policy_check_settings(const struct policy_settings *settings, struct err *er
 		return err_set(err, -EINVAL, "memory.mode must be auto, manual or off");
 	if (settings->buffer_percent < POLICY_BUFFER_LEAST_PERCENT ||
 	    settings->buffer_percent > POLICY_BUFFER_MOST_PERCENT)
-		return err_set(err, -ERANGE, "memory.buffer_percent is %u; it may be %d to %d",
+		return err_set(err, -ERANGE, "memory.buffer is %u %%; it may be %d to %d %%",
 			       settings->buffer_percent, POLICY_BUFFER_LEAST_PERCENT,
 			       POLICY_BUFFER_MOST_PERCENT);
 	if (settings->weight > POLICY_WEIGHT_MOST)
