@@ -65,12 +65,18 @@ static const struct cli_command commands[] = {
 	  "memory.balloon.",
 	  1, CLI_ARGS_MAX, false, { { "json", NULL, "print one JSON object per line" } },
 	  cli_events },
-	{ NULL, "trace", "FILE", "Read what neap run --trace FILE wrote",
-	  "Counts the moves of guest memory between its states: how often, by which part of neap, and "
+	{ NULL, "trace", "NAME|FILE", "Follow a VM's policy, or read a trace file",
+	  "Of a VM: prints the policy's decisions with all they were made from as lines of CSV, first "
+	  "those of the last minutes, then each as it is made, until the VM ends.\n"
+	  "Of a file that neap run --policy-trace FILE wrote: how often which rule bound the policy, and "
+	  "how much memory moved. neap sim repeats such a file.\n"
+	  "Of a file that neap run --trace FILE wrote: counts the moves of guest memory between its "
+	  "states: how often, by which part of neap, and "
 	  "how long blocks had stayed in the state they left (STAYED: half of them at most P50, 99 of "
 	  "100 at most P99). FILE is a ring of the newest million moves "
 	  "and may be read while the VM runs, or after its process was killed.",
-	  1, 1, false, { { "list", NULL, "print the moves themselves, one a line, oldest first" },
+	  1, 1, false, { { "once", NULL, "of a VM: print what it still knows, and end" },
+	  { "list", NULL, "of --trace: print the moves themselves, one a line, oldest first" },
 	  FLAG_JSON }, cli_trace },
 	{ NULL, "console", "NAME", "Be the terminal of a running VM",
 	  "Ctrl-A x leaves the console; the VM goes on. Ctrl-A h shows the other keys. In a pipe, "
@@ -80,14 +86,19 @@ static const struct cli_command commands[] = {
 	  { { "follow", NULL, "stay until the VM ends, also when standard input has ended" } },
 	  cli_console },
 
-	{ "Changing", "set", "NAME memory=SIZE | balloon=SIZE | memory.limit=SIZE",
-	  "Give a VM more or less memory",
+	{ "Changing", "set", "NAME memory=SIZE | balloon=SIZE | KEY=VALUE...",
+	  "Give a VM more or less memory, or change how its policy does it",
 	  "memory=SIZE is what the guest keeps, balloon=SIZE what it hands over: two ways to say the "
-	  "same. The guest is asked, not forced.\n"
+	  "same. The guest is asked, not forced. The VM is in mode manual from then on; memory.mode=auto "
+	  "gives it back to the policy.\n"
+	  "memory.minimum=SIZE, memory.buffer=PERCENT, memory.weight=N and memory.mode=auto|manual|off "
+	  "are the options of those names (see neap help run). Several may be given: all are done or "
+	  "none.\n"
 	  "memory.limit=SIZE is the most that the VM may hold of the host's memory, whatever the guest "
 	  "does: what is above goes to swap. 0 is no limit. It needs a VM with --swap.\n"
-	  "Sizes are like 512M or 2G. --wait shows how far it has come until it is done.",
-	  2, 2, false,
+	  "Sizes are like 512M or 2G. --wait shows how far the guest or the swapper has come until it "
+	  "is done.",
+	  2, CLI_ARGS_MAX, false,
 	  { FLAG_WAIT("wait until it is done, and show the progress"),
 	    FLAG_TIMEOUT("how long --wait waits (30)"), FLAG_JSON },
 	  cli_set },

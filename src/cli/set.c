@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* set.c - `neap set NAME KEY=SIZE`: ask, and with --wait watch until it is done.
+/* set.c - `neap set NAME KEY=VALUE...`: ask, and with --wait watch until it is done.
  *
  * Of the balloon "done" is taken == asked: the guest does it. Of the limit it is resident <= limit:
  * the swapper does it. While it waits it shows a line per change; on a terminal the line is redrawn
@@ -7,6 +7,7 @@
  * SET_LOOK_MS, so a lost event costs no more than that.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,13 +19,28 @@
 
 enum { SET_LOOK_MS = 500, SET_WAIT_DEFAULT_S = 30 };
 
-struct setting {
-	const char *key;
-	const char *method, *param;
+/* How far it has come with what was asked for. */
+struct progress {
 	bool (*is_settled)(const json_t *memory);
 	void (*show)(const json_t *memory, bool redraw);
 	int (*say_unfinished)(const struct vm *vm, const json_t *memory);
 	const char *moves; /* the number of vm.memory that shows how far it is */
+};
+
+enum value_type { VALUE_SIZE, VALUE_NUMBER, VALUE_WORD };
+
+struct setting {
+	const char *key;
+	const char *method, *param;
+	enum value_type type;
+	const struct progress *progress; /* NULL: done when it is said */
+};
+
+/* What is asked for: one call. */
+struct request {
+	const char *method; /* NULL: nothing yet */
+	json_t *params;
+	const struct progress *progress;
 };
 
 static void show_balloon(const json_t *memory, bool redraw)
@@ -92,14 +108,32 @@ static int say_limit_unfinished(const struct vm *vm, const json_t *memory)
 			limit_text(memory, limit), vm->name);
 }
 
+static const struct progress balloon_progress = { balloon_is_settled, show_balloon,
+						  say_balloon_unfinished, "taken_bytes" };
+static const struct progress limit_progress = { limit_is_settled, show_limit, say_limit_unfinished,
+						"resident_bytes" };
+
 static const struct setting settings[] = {
-	{ "memory", "vm.memory.set", "target_bytes", balloon_is_settled, show_balloon,
-	  say_balloon_unfinished, "taken_bytes" },
-	{ "balloon", "vm.memory.set", "balloon_bytes", balloon_is_settled, show_balloon,
-	  say_balloon_unfinished, "taken_bytes" },
-	{ "memory.limit", "vm.memory.limit", "limit_bytes", limit_is_settled, show_limit,
-	  say_limit_unfinished, "resident_bytes" },
+	{ "memory", "vm.memory.set", "target_bytes", VALUE_SIZE, &balloon_progress },
+	{ "balloon", "vm.memory.set", "balloon_bytes", VALUE_SIZE, &balloon_progress },
+	{ "memory.minimum", "vm.memory.set", "minimum_bytes", VALUE_SIZE, NULL },
+	{ "memory.buffer", "vm.memory.set", "buffer_percent", VALUE_NUMBER, NULL },
+	{ "memory.weight", "vm.memory.set", "weight", VALUE_NUMBER, NULL },
+	{ "memory.mode", "vm.memory.set", "mode", VALUE_WORD, NULL },
+	{ "memory.limit", "vm.memory.limit", "limit_bytes", VALUE_SIZE, &limit_progress },
 };
+
+static void show_settings(const json_t *memory)
+{
+	const json_t *policy = json_object_get(memory, "policy");
+	const char *mode = json_string_value(json_object_get(policy, "mode"));
+	char minimum[UNITS_TEXT_BYTES];
+
+	(void)printf("mode %s, minimum %s, buffer %" PRIu64 " %%, weight %" PRIu64 "\n",
+		     mode ? mode : "unknown",
+		     units_format_size(out_u64(policy, "minimum_bytes"), minimum),
+		     out_u64(policy, "buffer_percent"), out_u64(policy, "weight"));
+}
 
 static int wrong_key(const char *text)
 {
@@ -111,28 +145,68 @@ static int wrong_key(const char *text)
 	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
 		suggest_offer(&suggest, settings[i].key);
 	return out_fail(EXIT_CODE_USAGE,
-			"%s cannot be set%s (write memory=SIZE, balloon=SIZE or memory.limit=SIZE)",
+			"%s cannot be set%s (write memory=SIZE, balloon=SIZE, or KEY=VALUE with "
+			"one of memory.limit, memory.minimum, memory.buffer, memory.weight, "
+			"memory.mode)",
 			quote_text(word, quoted), suggest_hint(&suggest, "", hint));
 }
 
-static int read_setting(const char *text, const struct setting **ret_setting, json_t **ret_params)
+static int read_number(const char *text, uint64_t *ret_value, struct err *err)
+{
+	char quoted[QUOTE_BYTES];
+	char *end;
+
+	*ret_value = strtoull(text, &end, 10); /* too large is the largest */
+	if (*text < '0' || *text > '9' || *end)
+		return err_set(err, -EINVAL, "%s is not a number", quote_text(text, quoted));
+	return 0;
+}
+
+/* NULL: it is no such value, which was said. */
+static json_t *read_value(const struct setting *setting, const char *text)
 {
 	struct err err = { 0 };
-	uint64_t bytes;
+	uint64_t value;
+	int ret;
 
+	if (setting->type == VALUE_WORD)
+		return json_string(text);
+	ret = setting->type == VALUE_SIZE ? units_parse_size(text, &value, &err)
+					  : read_number(text, &value, &err);
+	if (ret == 0 && value > INT64_MAX)
+		ret = err_set(&err, -ERANGE, "more than any VM has");
+	if (ret == 0)
+		return json_integer((json_int_t)value);
+	(void)out_fail(EXIT_CODE_USAGE, "%s: %s", setting->key, err.text);
+	return NULL;
+}
+
+/* All settings of a request go in one call, so that all of them are done or none. */
+static int add_setting(struct request *request, const struct setting *setting, const char *text)
+{
+	json_t *value;
+
+	if (request->method && strcmp(request->method, setting->method) != 0)
+		return out_fail(EXIT_CODE_USAGE, "memory.limit is set by itself: use two commands");
+	if (json_object_get(request->params, setting->param))
+		return out_fail(EXIT_CODE_USAGE, "%s is given twice", setting->key);
+	value = read_value(setting, text);
+	if (!value)
+		return EXIT_CODE_USAGE;
+	request->method = setting->method;
+	(void)json_object_set_new(request->params, setting->param, value);
+	if (setting->progress)
+		request->progress = setting->progress;
+	return EXIT_CODE_OK;
+}
+
+static int read_setting(const char *text, struct request *request)
+{
 	for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
-		const struct setting *setting = &settings[i];
-		size_t len = strlen(setting->key);
+		size_t len = strlen(settings[i].key);
 
-		if (strncmp(text, setting->key, len) != 0 || text[len] != '=')
-			continue;
-		if (units_parse_size(text + len + 1, &bytes, &err) < 0)
-			return out_fail(EXIT_CODE_USAGE, "%s: %s", setting->key, err.text);
-		if (bytes > INT64_MAX)
-			return out_fail(EXIT_CODE_USAGE, "%s: more than any VM has", setting->key);
-		*ret_params = json_pack("{s:I}", setting->param, (json_int_t)bytes);
-		*ret_setting = setting;
-		return EXIT_CODE_OK;
+		if (strncmp(text, settings[i].key, len) == 0 && text[len] == '=')
+			return add_setting(request, &settings[i], text + len + 1);
 	}
 	return wrong_key(text);
 }
@@ -149,7 +223,7 @@ static int wait_for_change(struct vm *vm)
 }
 
 /* EXIT_CODE_OK with the last look in *ret_memory. */
-static int wait_until_settled(struct vm *vm, const struct setting *setting, uint64_t timeout_ns,
+static int wait_until_settled(struct vm *vm, const struct progress *progress, uint64_t timeout_ns,
 			      bool quiet, json_t **ret_memory)
 {
 	uint64_t deadline_ns = clock_now_ns() + timeout_ns;
@@ -162,10 +236,10 @@ static int wait_until_settled(struct vm *vm, const struct setting *setting, uint
 		ret = vm_call(vm, "vm.memory", NULL, &memory);
 		if (ret != EXIT_CODE_OK)
 			return ret;
-		if (!quiet && out_u64(memory, setting->moves) != shown_bytes)
-			setting->show(memory, redraw);
-		shown_bytes = out_u64(memory, setting->moves);
-		if (setting->is_settled(memory) || clock_now_ns() >= deadline_ns)
+		if (!quiet && out_u64(memory, progress->moves) != shown_bytes)
+			progress->show(memory, redraw);
+		shown_bytes = out_u64(memory, progress->moves);
+		if (progress->is_settled(memory) || clock_now_ns() >= deadline_ns)
 			break;
 		json_decref(memory);
 		ret = wait_for_change(vm);
@@ -174,76 +248,83 @@ static int wait_until_settled(struct vm *vm, const struct setting *setting, uint
 	}
 	if (!quiet && redraw)
 		(void)putchar('\n');
-	if (setting->is_settled(memory)) {
+	if (progress->is_settled(memory)) {
 		*ret_memory = memory;
 		return EXIT_CODE_OK;
 	}
-	ret = setting->say_unfinished(vm, memory);
+	ret = progress->say_unfinished(vm, memory);
 	json_decref(memory);
 	return ret;
 }
 
-static int ask(struct vm *vm, const struct setting *setting, json_t *params, bool will_wait)
+static int ask(struct vm *vm, struct request *request, bool will_wait)
 {
-	json_t *result;
-	int ret;
+	json_t *params = request->params, *result;
+	int ret = EXIT_CODE_OK;
 
 	if (will_wait) {
 		ret = vm_call(vm, "events.subscribe",
 			      json_pack("{s:[s]}", "kinds", "memory.balloon"), &result);
-		if (ret != EXIT_CODE_OK) {
-			json_decref(params);
+		if (ret != EXIT_CODE_OK)
 			return ret;
-		}
 		json_decref(result);
 	}
-	ret = vm_call(vm, setting->method, params, &result);
+	request->params = NULL;
+	ret = vm_call(vm, request->method, params, &result);
 	if (ret == EXIT_CODE_OK)
 		json_decref(result);
 	return ret;
 }
 
-static int report(struct vm *vm, const struct setting *setting, struct cli_call *call,
+static int report(struct vm *vm, const struct progress *progress, struct cli_call *call,
 		  uint64_t timeout_ns)
 {
 	bool quiet = cli_wants_json(call);
+	bool waits = progress && cli_flag(call, "wait");
 	json_t *memory;
 	int ret;
 
-	if (cli_flag(call, "wait"))
-		ret = wait_until_settled(vm, setting, timeout_ns, quiet, &memory);
+	if (waits)
+		ret = wait_until_settled(vm, progress, timeout_ns, quiet, &memory);
 	else
 		ret = vm_call(vm, "vm.memory", NULL, &memory);
 	if (ret != EXIT_CODE_OK)
 		return ret;
 	if (quiet)
 		return out_json(memory) ? EXIT_CODE_OK : EXIT_CODE_FAILED;
-	if (!cli_flag(call, "wait"))
-		setting->show(memory, false);
+	if (!progress)
+		show_settings(memory);
+	else if (!waits)
+		progress->show(memory, false);
 	json_decref(memory);
 	return EXIT_CODE_OK;
 }
 
-int cli_set(struct cli_call *call)
+static int set(struct cli_call *call, struct request *request)
 {
-	const struct setting *setting = NULL;
-	json_t *params = NULL;
 	uint64_t timeout_ns;
 	struct vm vm;
 	int ret = cli_seconds(cli_flag(call, "timeout"), SET_WAIT_DEFAULT_S, &timeout_ns);
 
-	if (ret == EXIT_CODE_OK)
-		ret = read_setting(call->args[1], &setting, &params);
-	if (ret != EXIT_CODE_OK || !setting)
+	for (unsigned i = 1; i < call->arg_count && ret == EXIT_CODE_OK; i++)
+		ret = read_setting(call->args[i], request);
+	if (ret != EXIT_CODE_OK)
 		return ret;
 	ret = vm_open(call->args[0], &vm);
-	if (ret != EXIT_CODE_OK) {
-		json_decref(params);
+	if (ret != EXIT_CODE_OK)
 		return ret;
-	}
-	ret = ask(&vm, setting, params, cli_flag(call, "wait") != NULL);
+	ret = ask(&vm, request, cli_flag(call, "wait") != NULL);
 	if (ret == EXIT_CODE_OK)
-		ret = report(&vm, setting, call, timeout_ns);
+		ret = report(&vm, request->progress, call, timeout_ns);
 	vm_close(&vm);
+	return ret;
+}
+
+int cli_set(struct cli_call *call)
+{
+	struct request request = { .params = json_object() };
+	int ret = set(call, &request);
+
+	json_decref(request.params);
 	return ret;
 }

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* trace.c - `neap trace FILE`: what `neap run --trace FILE` wrote, counted or move by move. */
+/* trace.c - `neap trace FILE`: what `neap run --trace FILE` wrote, counted or move by move. A file of
+ * --policy-trace, which its first line tells, and a VM are trace_policy.c's; a file is one that is
+ * there, or has a slash in its name. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/trace_policy.h"
 #include "cli/trace_summary.h"
 
 enum { BY_BYTES = 128, HALF = 500, NEARLY_ALL = 990 }; /* permille */
@@ -213,10 +217,15 @@ static int summarise(struct trace_reader *reader, bool json)
 
 int cli_trace(struct cli_call *call)
 {
+	const char *name = call->args[0];
 	struct trace_reader *reader;
 	struct err err = { 0 };
 	int result;
 
+	if (!strchr(name, '/') && access(name, F_OK) < 0)
+		return trace_policy_vm(call, name);
+	if (trace_is_policy(name))
+		return trace_policy_file(call, name);
 	if (trace_reader_open(call->args[0], &reader, &err) < 0)
 		return out_fail(EXIT_CODE_FAILED, "%s", err.text);
 	if (cli_flag(call, "list"))

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "policy/constants.h"
 
 static const char *const vm_pages_names[] = { [VM_PAGES_2M] = "2M", [VM_PAGES_4K] = "4K", NULL };
 static const char *const vm_console_names[] = {

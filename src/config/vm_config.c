@@ -133,10 +133,51 @@ static int check_balloon(const struct vm_config *config, struct err *err)
 	return 0;
 }
 
+/* In frames, since targets are, and no more than what it starts with. */
+static uint64_t default_minimum_bytes(const struct policy_settings *settings)
+{
+	uint64_t bytes = align_down(policy_default_minimum_bytes(settings->maximum_bytes),
+				    settings->frame_bytes);
+
+	return bytes < settings->startup_bytes ? bytes : settings->startup_bytes;
+}
+
+struct policy_settings vm_config_policy(const struct vm_config *config)
+{
+	uint64_t maximum_bytes = config->memory.maximum_bytes;
+	struct policy_settings settings = {
+		.mode = config->memory.mode,
+		.startup_bytes = config->memory.startup_bytes,
+		.minimum_bytes = config->memory.minimum_bytes,
+		.maximum_bytes = maximum_bytes,
+		.buffer_percent = config->memory.buffer_percent,
+		.weight = config->memory.weight,
+		.reserved = config->memory.reserve,
+		.frame_bytes = vm_config_frame_bytes(config),
+	};
+
+	if (settings.startup_bytes == 0)
+		settings.startup_bytes = maximum_bytes;
+	if (settings.minimum_bytes == 0)
+		settings.minimum_bytes = default_minimum_bytes(&settings);
+	if (settings.mode == POLICY_MODE_AUTO && config->balloon.target_bytes > 0)
+		settings.mode = POLICY_MODE_MANUAL;
+	return settings;
+}
+
+static int check_policy(const struct vm_config *config, struct err *err)
+{
+	struct policy_settings settings = vm_config_policy(config);
+
+	return policy_check_settings(&settings, err);
+}
+
 int vm_config_check(const struct vm_config *config, struct err *err)
 {
 	int ret = check_memory(config, err);
 
+	if (ret == 0)
+		ret = check_policy(config, err);
 	if (ret == 0)
 		ret = check_balloon(config, err);
 	if (ret == 0)

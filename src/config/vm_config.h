@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "base/units.h"
+#include "policy/policy.h"
 
 enum { VM_NAME_BYTES = 64, VM_UUID_BYTES = 16 };
 
@@ -35,6 +36,12 @@ struct vm_config {
 		uint64_t sample_blocks; /* per period; 0 = none */
 		uint64_t sample_period_s;
 		char *trace_path; /* --trace FILE, or NULL */
+		/* Dynamic memory; vm_config_policy() puts the defaults in. */
+		uint64_t startup_bytes; /* 0 = maximum */
+		uint64_t minimum_bytes; /* 0 = by the maximum */
+		unsigned buffer_percent, weight;
+		enum policy_mode mode;
+		char *policy_trace_path; /* --policy-trace FILE, or NULL */
 	} memory;
 
 	struct {
@@ -81,6 +88,10 @@ void vm_config_fini(struct vm_config *config);
 
 /* Values against each other and against what neap can do at all; one sentence. */
 int vm_config_check(const struct vm_config *config, struct err *err);
+
+/* Dynamic memory as the policy takes it: what was left to its default is filled in, and a balloon of a
+ * given size means that somebody set the target. */
+struct policy_settings vm_config_policy(const struct vm_config *config);
 
 /* May memory.limit be that, at start or later? 0 means no limit. */
 bool vm_config_limit_fits(uint64_t limit_bytes, struct err *err);

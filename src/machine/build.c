@@ -150,6 +150,7 @@ static const struct {
 	{ events_init, events_fini, EXIT_CODE_FAILED, false },
 	{ up_server, down_server, EXIT_CODE_FAILED, false },
 	{ up_kvm, down_kvm, EXIT_CODE_HOST, false },
+	{ policy_create, policy_destroy, EXIT_CODE_FAILED, true },
 	{ memory_create, memory_destroy, EXIT_CODE_HOST, true },
 	{ up_terminal, down_terminal, EXIT_CODE_FAILED, false },
 	{ legacy_devices_create, legacy_devices_destroy, EXIT_CODE_FAILED, true },
@@ -157,6 +158,7 @@ static const struct {
 	{ up_vcpus, down_vcpus, EXIT_CODE_HOST, false },
 	{ machine_load_guest, NULL, EXIT_CODE_USAGE, false },
 	{ up_io_thread, down_io_thread, EXIT_CODE_FAILED, false },
+	{ policy_start, policy_stop, EXIT_CODE_FAILED, true },
 };
 
 /* vCPUs end before the I/O thread they may wait for; everything else in reverse. */

@@ -39,7 +39,7 @@ static int create_balloon(struct machine *machine, struct virtio_device **ret_vd
 
 	if (ret < 0)
 		return ret;
-	(void)balloon_set_target(machine->balloon, machine->config->balloon.target_bytes);
+	(void)balloon_set_target(machine->balloon, policy_first_balloon_bytes(machine));
 	memory_set_balloon(machine, machine->balloon);
 	*ret_vdev = balloon_device(machine->balloon);
 	return 0;

@@ -78,6 +78,7 @@ void events_balloon_changed(void *arg)
 		loop_post(&machine->control, &machine->events.stats_arrived);
 	}
 	loop_post(&machine->control, &machine->events.balloon_moved);
+	policy_balloon_changed(machine);
 }
 
 struct broken_list {

@@ -61,6 +61,7 @@ const char *lifecycle_reason(const struct machine *machine)
 void lifecycle_set_state(struct machine *machine, enum api_state state, const char *reason)
 {
 	machine->life.state = state;
+	policy_state_changed(machine, state);
 	(void)snprintf(machine->life.reason, sizeof(machine->life.reason), "%s", reason);
 	events_state(machine);
 }
@@ -208,6 +209,7 @@ void lifecycle_reset(struct machine *machine, const char *cause)
 	famine_forget(machine);
 	unreadable_forget(machine);
 	loop_call(&machine->io, reset_io_side, machine);
+	policy_guest_reset(machine);
 	machine->life.resets++;
 	events_publish(machine, "vm.reset", json_pack("{s:s}", "cause", cause));
 	load_and_go(machine);

@@ -5,7 +5,6 @@
  * Threads: control; devices are reached by loop_call().
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -101,63 +100,6 @@ static int vm_memory(void *ctx, const json_t *params, json_t **ret_result, struc
 	return *ret_result ? 0 : err_set(err, API_ERROR_INTERNAL, "out of memory");
 }
 
-struct target {
-	struct machine *machine;
-	uint64_t balloon_bytes;
-	int ret;
-};
-
-static void set_target(void *arg)
-{
-	struct target *target = arg;
-
-	target->ret = balloon_set_target(target->machine->balloon, target->balloon_bytes);
-}
-
-/* Which balloon do the parameters mean? Exactly one of the two is given. */
-static int read_target(const struct machine *machine, const json_t *params,
-		       uint64_t *ret_balloon_bytes, struct err *err)
-{
-	uint64_t maximum_bytes = machine->config->memory.maximum_bytes;
-	const json_t *keep = json_object_get(params, "target_bytes");
-	const json_t *give = json_object_get(params, "balloon_bytes");
-	json_int_t value = json_integer_value(keep ? keep : give);
-
-	if (!keep == !give)
-		return err_set(err, API_ERROR_INVALID_PARAMS,
-			       "give either target_bytes (what the guest keeps) or balloon_bytes "
-			       "(what it hands over)");
-	if (value < 0 || (uint64_t)value > maximum_bytes)
-		return err_set(err, API_ERROR_INVALID_PARAMS,
-			       "%" JSON_INTEGER_FORMAT
-			       " bytes is not between 0 and the VM's maximum, %" PRIu64,
-			       value, maximum_bytes);
-	*ret_balloon_bytes = keep ? maximum_bytes - (uint64_t)value : (uint64_t)value;
-	return 0;
-}
-
-static int vm_memory_set(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
-{
-	struct machine *machine = ctx;
-	struct target target = { .machine = machine };
-	struct balloon_counters counters;
-	int ret;
-
-	if (!machine->balloon)
-		return err_set(err, API_ERROR_UNSUPPORTED,
-			       "this VM has no balloon; start it without --balloon off");
-	ret = read_target(machine, params, &target.balloon_bytes, err);
-	if (ret != 0)
-		return ret;
-	loop_call(&machine->io, set_target, &target);
-	if (target.ret < 0)
-		return err_set(err, API_ERROR_INVALID_PARAMS,
-			       "the balloon cannot hold %" PRIu64 " bytes", target.balloon_bytes);
-	balloon_read_counters(machine->balloon, &counters);
-	*ret_result = json_pack("{s:I}", "asked_bytes", (json_int_t)counters.asked_bytes);
-	return *ret_result ? 0 : API_ERROR_INTERNAL;
-}
-
 static int vm_memory_limit(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
 {
 	struct machine *machine = ctx;
@@ -167,7 +109,7 @@ static int vm_memory_limit(void *ctx, const json_t *params, json_t **ret_result,
 
 	if (!vm_config_limit_fits((uint64_t)limit_bytes, err))
 		return API_ERROR_INVALID_PARAMS;
-	ret = ram_set_limit(machine->ram, (uint64_t)limit_bytes);
+	ret = policy_set_user_limit(machine, (uint64_t)limit_bytes);
 	if (ret == -EOPNOTSUPP)
 		return err_set(err, API_ERROR_UNSUPPORTED,
 			       "this VM has no swap to take what is above a limit; start it with "
@@ -257,8 +199,11 @@ void machine_api_init(struct machine *machine)
 		.handlers = {
 			[API_VM_INFO] = vm_info,
 			[API_VM_MEMORY] = vm_memory,
-			[API_VM_MEMORY_SET] = vm_memory_set,
+			[API_VM_MEMORY_SET] = policy_vm_memory_set,
 			[API_VM_MEMORY_LIMIT] = vm_memory_limit,
+			[API_VM_MEMORY_WHY] = policy_vm_memory_why,
+			[API_VM_MEMORY_GRANT] = policy_vm_memory_grant,
+			[API_VM_MEMORY_TRACE] = policy_vm_memory_trace,
 			[API_VM_PAUSE] = vm_pause,
 			[API_VM_RESUME] = vm_resume,
 			[API_VM_STOP] = vm_stop,

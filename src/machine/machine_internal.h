@@ -26,6 +26,7 @@
 #include "kvm/vcpu.h"
 #include "kvm/vm.h"
 #include "machine/loop.h"
+#include "machine/policy_glue.h"
 #include "machine/terminal.h"
 #include "memory/hostmem.h"
 #include "memory/ram.h"
@@ -172,6 +173,7 @@ struct machine {
 	struct famine famine;
 	struct unreadable unreadable;
 	struct dead_pages dead_pages;
+	struct policy_glue policy;
 	struct lifecycle life;
 	struct events events;
 };

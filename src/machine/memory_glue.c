@@ -29,10 +29,12 @@ static bool on_reserve_progress(void *ctx, uint64_t done_bytes, uint64_t total_b
 /* On the pager's thread, which counts as one that waits. */
 static void on_starved(void *ctx, gpa_t gpa, bool starving)
 {
-	if (starving)
+	if (starving) {
 		(void)famine_wait(ctx, gpa.addr);
-	else
+		policy_starved(ctx);
+	} else {
 		famine_over(ctx);
+	}
 }
 
 /* On a thread of the memory's that has nothing else to do. */

@@ -215,5 +215,6 @@ json_t *memory_view(struct machine *machine)
 	set_if(view, "balloon", view_driver(&counters));
 	set_if(view, "statistics", memory_view_statistics(machine));
 	set_if(view, "pool", view_pool(machine));
+	set_if(view, "policy", policy_view(machine));
 	return view;
 }

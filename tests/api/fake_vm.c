@@ -194,8 +194,12 @@ static int fake_memory_set(void *ctx, const json_t *params, json_t **ret_result,
 	json_int_t asked =
 		target ? maximum - json_integer_value(target) : json_integer_value(balloon);
 
-	if (!target == !balloon) {
-		(void)err_set(err, -EINVAL, "give exactly one of target_bytes and balloon_bytes");
+	if (!target && !balloon) {
+		*ret_result = json_pack("{s:I}", "asked_bytes", (json_int_t)fake->asked_bytes);
+		return 0;
+	}
+	if (target && balloon) {
+		(void)err_set(err, -EINVAL, "give one of target_bytes and balloon_bytes");
 		return API_ERROR_INVALID_PARAMS;
 	}
 	if (asked < 0 || asked > maximum) {
