@@ -39,20 +39,44 @@ __attribute__((format(printf, 2, 3))) static void say(struct text *text, const c
 	text->used += (uint64_t)added;
 }
 
+/* What it wants, when its limits and not its buffer say how much. */
+static void say_limits(struct text *text, const struct policy_settings *settings,
+		       const struct policy_decision *decision, uint64_t wish_bytes)
+{
+	uint64_t floor_bytes = policy_floor_bytes(settings->maximum_bytes);
+	char a[UNITS_TEXT_BYTES];
+
+	if (wish_bytes > settings->maximum_bytes)
+		say(text, " That is more than its maximum of %s.",
+		    units_format_size(settings->maximum_bytes, a));
+	else if (wish_bytes < decision->want_bytes && floor_bytes > settings->minimum_bytes)
+		say(text, " It is never left less than %s, the floor of a guest of its size.",
+		    units_format_size(decision->want_bytes, a));
+	else if (wish_bytes < least(settings->minimum_bytes, decision->want_bytes))
+		say(text, " It is never left less than its minimum of %s.",
+		    units_format_size(settings->minimum_bytes, a));
+}
+
 static void say_need(struct text *text, const struct policy_settings *settings,
 		     const struct policy_decision *decision)
 {
+	uint64_t wish =
+		percent_of(decision->demand_bytes, 100 + (uint64_t)settings->buffer_percent);
 	char a[UNITS_TEXT_BYTES], b[UNITS_TEXT_BYTES], c[UNITS_TEXT_BYTES];
+	uint64_t aligned = 0;
 
 	if (!decision->has_demand) {
 		say(text, "The VM has %s, and nobody knows how much of it the guest uses.",
 		    units_format_size(decision->assigned_bytes, a));
 		return;
 	}
-	say(text, "The VM has %s and needs %s; with its buffer of %u %% it wants %s.",
+	say(text, "The VM has %s and needs %s; with its buffer of %u %% that is %s.",
 	    units_format_size(decision->assigned_bytes, a),
 	    units_format_size(decision->demand_bytes, b), settings->buffer_percent,
-	    units_format_size(decision->want_bytes, c));
+	    units_format_size(wish, c));
+	/* Want is in whole frames. */
+	(void)align_up(wish, settings->frame_bytes, &aligned);
+	say_limits(text, settings, decision, aligned);
 }
 
 static void say_move(struct text *text, const struct policy_decision *decision)
@@ -81,7 +105,7 @@ static void say_rest(struct text *text, const struct policy_input *input,
 	if (input->has_grant)
 		say(text, " The broker grants %s.", units_format_size(input->grant_bytes, a));
 	else if (input->has_host && input->host != HOST_CLEAR)
-		say(text, " The host's memory is %s.", host_state_names[input->host]);
+		say(text, " The host is in state %s.", host_state_names[input->host]);
 	if (decision->swap_limit_bytes)
 		say(text, " Of its memory RAM may hold %s; the rest goes to swap.",
 		    units_format_size(decision->swap_limit_bytes, a));

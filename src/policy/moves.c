@@ -17,8 +17,9 @@
  *  1  A target below what the guest has falls only with a driver, after the boot grace, on fresh
  *     statistics, by at most min(5 % of what it has, 1/8 of the gap) per second, in whole frames.
  *  2  What is asked beyond what was handed over is at most 10 % of what it has (but for startup, all
- *     of which is asked at once), so a guest that lags or refuses never owes more. After 5 s without progress what it has is the floor, and it is not
- *     asked for a while: a minute, and twice as long each time that it refuses again.
+ *     of which is asked at once), so a guest that lags or refuses never owes more. After 5 s without
+ *     progress, or when it takes something back, what it has is the floor, and it is not asked for a
+ *     while: a minute, and twice as long each time that it refuses again.
  *  3  When a guest suffers, what it is given then is its floor for a while, unless the host is short.
  *  4  Differences inside the dead band move nothing, but a demand above the target always does.
  *  5  In the boot grace a target never falls, and never lies below startup.
@@ -214,14 +215,18 @@ static void shrink(struct policy_tick *tick, struct move *move, uint64_t kept)
 	shrink_by_rate(tick, move, base);
 }
 
-/* Has the guest, asked to hand something over, done so lately? If not, what it has is all it can
- * do. */
+/* Has the guest, asked to hand something over, done so lately? If not, or if it took something back,
+ * what it has is all it can do. */
 static bool guest_refuses(struct policy_tick *tick)
 {
 	struct policy_state *state = tick->state;
 	uint64_t owed = less(tick->assigned_bytes, state->target_bytes);
 	uint64_t gave = less(state->progress_bytes, tick->assigned_bytes);
 
+	if (tick->took_back) {
+		hold_set(&state->cannot, tick->assigned_bytes);
+		return true;
+	}
 	if (owed < tick->settings->frame_bytes || !tick->input->driver_ready ||
 	    gave >= least(owed, POLICY_PROGRESS_KIB * KIB_BYTES)) {
 		state->progress_bytes = tick->assigned_bytes;

@@ -162,8 +162,9 @@ static void look_at_stall(struct policy_tick *tick)
 	    __builtin_add_overflow(state->window_stall_ns, waited_ns, &state->window_stall_ns))
 		state->window_stall_ns = UINT64_MAX;
 	percent = window_percent(state);
-	if (guest_took_memory_back(tick))
-		percent = percent ? percent : POLICY_PAIN_LEAST_PERCENT;
+	tick->took_back = guest_took_memory_back(tick);
+	if (tick->took_back && percent == 0)
+		percent = POLICY_PAIN_LEAST_PERCENT;
 	if (percent == 0 && state->window_ns < POLICY_TICK_MS * NS_PER_MS)
 		return;
 	state->window_ns = state->window_stall_ns = 0;

@@ -25,6 +25,7 @@ struct policy_tick {
 	bool stats_new;	 /* first seen now */
 	bool hurts;	 /* pain of any kind */
 	bool hurts_anew; /* and it was noticed now */
+	bool took_back;	 /* the guest helped itself from the balloon */
 	bool is_short;	 /* the host or the grant wants memory back */
 };
 

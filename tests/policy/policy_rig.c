@@ -61,9 +61,10 @@ static void follow_target(struct policy_rig *rig, uint64_t ms)
 	uint64_t has = rig_assigned(rig), target = rig->decision.target_bytes;
 	uint64_t lowest = rig->cannot_below_bytes;
 
-	if (rig->takes_back && has < lowest)
+	if (rig->takes_back && has < lowest) {
 		rig->input.taken_bytes -= lowest - has;
-	has = rig_assigned(rig);
+		return;
+	}
 	if (target > has)
 		rig->input.taken_bytes -= clamp_step(rig, target - has, ms);
 	else if (target < has && (rig->takes_back || has > lowest))
