@@ -21,6 +21,7 @@ import threading
 import time
 
 MIB = 1 << 20
+TRIPLE_FAULT = 6  # the exit status of neap when its guest had one
 PATIENCE_S = 180  # for one thing of a guest; emulation on a busy machine is slow
 BUILD, CACHE, ARGS = sys.argv[1], sys.argv[2], sys.argv[3].split(",")
 NEAP = os.path.join(BUILD, "neap")
@@ -29,6 +30,10 @@ output_lock = threading.Lock()
 
 class Failed(Exception):
     """A check cannot go on; the text is what was seen."""
+
+
+class Lost(Failed):
+    """The guest is dead or silent. See run_job."""
 
 
 def tell(**fields):
@@ -97,18 +102,23 @@ class Guest:
                     if found:
                         return found, index + 1, at
                     if line is None:
-                        raise Failed(f"ended ({self.process.wait()}) before '{pattern}': {self.tail(40)}")
+                        raise self.gone(f"ended before '{pattern}'")
                 if not self.news.wait(end - time.monotonic()):
-                    raise Failed(f"no '{pattern}' within {seconds} s: {self.tail()}")
+                    raise Lost(f"no '{pattern}' within {seconds} s: {self.tail()}")
 
     def tail(self, count=4):
         return " / ".join(line for _, line in self.lines[-count:] if line)
 
+    def gone(self, what):
+        """The error to raise when the VM's process ended against expectation."""
+        code = self.process.wait()
+        return (Lost if code == TRIPLE_FAULT else Failed)(f"{what}, exit status {code}: {self.tail(40)}")
+
     def neap(self, *args):
         done = subprocess.run([NEAP, *args], capture_output=True, text=True, check=False)
         if done.returncode:
-            raise Failed(f"neap {' '.join(args)}: {done.stderr.strip() or done.stdout.strip()}; "
-                         f"exit status of the VM {self.process.poll()}: {self.tail(40)}")
+            what = f"neap {' '.join(args)}: {done.stderr.strip() or done.stdout.strip()}"
+            raise Failed(what) if self.process.poll() is None else self.gone(what)
         return done.stdout
 
     def info(self):
@@ -177,6 +187,8 @@ def at_userspace(guest, what, cpus, memory_mib):
 
 def ends_with(what, guest, since, code):
     seen = guest.exit_code()
+    if seen == TRIPLE_FAULT and code != TRIPLE_FAULT:
+        raise guest.gone("ended")
     check(what, f"exit status {code}", f"exit status {seen}", seen == code, time.monotonic() - since)
 
 
@@ -212,7 +224,7 @@ def end_panic(guest, after, since):
 
 
 def end_triple_fault(guest, _after, since):
-    ends_with("  then triple fault", guest, since, 6)
+    ends_with("  then triple fault", guest, since, TRIPLE_FAULT)
 
 
 def end_triple_fault_restart(guest, after, since):
@@ -305,11 +317,13 @@ def balloon():
               "asked {asked_bytes}, taken {taken_bytes}, returned {returned_bytes}".format(**memory),
               memory["taken_bytes"] == memory["returned_bytes"] == 0, time.monotonic() - since)
         since = time.monotonic()
-        guest.shell("dd if=/dev/zero of=/tmp/filled bs=1M count=400 2>/dev/null")
+        written = guest.shell("dd if=/dev/zero of=/tmp/filled bs=1M count=400 2>&1 | tail -1")[-1]
+        frames = {state: size // MIB for state, size in guest.memory()["frames"].items() if size}
         after = guest.kvm_counter("pages_2m"), guest.kvm_counter("pages_4k")
         check("KVM maps the guest by 2 MiB before, during and after",
               "2 MiB mappings > 0, 4 KiB few, more after a fill of 400 MiB",
-              f"2M/4K: {before[0]}/{before[1]}, {during[0]}/{during[1]}, {after[0]}/{after[1]}",
+              f"2M/4K: {before[0]}/{before[1]}, {during[0]}/{during[1]}, {after[0]}/{after[1]}; "
+              f"MiB by state: {frames}; {written}",
               min(before[0], during[0]) > 0 and after[0] >= 200 and max(before[1], during[1], after[1]) < 16,
               time.monotonic() - since)
         pss = guest.pss_kib()
@@ -557,12 +571,27 @@ def lanes(quick):
     return result
 
 
+def run_job(name, job):
+    """Run it, and once more, saying so, when its guest was lost.
+
+    Emulated AMD-V itself loses one stock guest in about thirty: QEMU's own guests in this lab had
+    triple faults and fell silent as well, the more the oftener their processors left guest mode. What
+    neap does wrong every time, or often, is still a failure.
+    """
+    try:
+        job()
+    except Lost as loss:
+        with output_lock:
+            print(f"LAB lost {name}: {loss}", flush=True)
+        job()
+
+
 def run_lane(lane):
     only = [arg[len("only="):] for arg in ARGS if arg.startswith("only=")]
     for name, job in lane:
         if f"skip={name}" in ARGS or (only and not re.search(only[0], name)):
             continue
-        guarded(name, "no surprise", job)
+        guarded(name, "no surprise", lambda: run_job(name, job))
         with output_lock:
             print("LAB done", name, flush=True)
 
