@@ -12,10 +12,13 @@
 #include "policy/host_policy.h"
 #include "sim/fleet.h"
 
+enum { ACTIVE_WHOLE = 100000, ACTIVE_SMOOTH_S = 60 };
+
 struct neap_vm {
 	struct policy_state state;
 	struct policy_input input;
 	struct policy_decision decision;
+	uint32_t active_share; /* of what it holds, in 1/ACTIVE_WHOLE, over the last minute */
 };
 
 struct neap_rule {
@@ -31,6 +34,7 @@ struct neap_rule {
 static void start_vm(const struct fleet_vm *vm, struct neap_vm *own)
 {
 	policy_init(&own->state);
+	own->active_share = ACTIVE_WHOLE;
 	own->input = (struct policy_input){ .guest_start_ns = NS_PER_S,
 					    .driver_ready = true,
 					    .has_stall = true,
@@ -72,11 +76,17 @@ static void end(struct fleet *fleet)
 	free(rule);
 }
 
-/* How much of what it holds its programs use. */
-static uint32_t active_percent(const struct guest *guest)
+/* How much of what it holds its programs use. Smoothed: one percent moves a share by three. */
+static void follow_active(const struct guest *guest, struct neap_vm *own, uint64_t tick_s)
 {
-	return guest->held_bytes ? (uint32_t)(guest_used_bytes(guest) * 100 / guest->held_bytes)
-				 : 100;
+	int64_t now = ACTIVE_WHOLE, share = own->active_share;
+
+	if (guest->held_bytes > 0)
+		now = (int64_t)((__int128)guest_used_bytes(guest) * ACTIVE_WHOLE /
+				guest->held_bytes);
+	share += (now - share) * (int64_t)tick_s / (ACTIVE_SMOOTH_S + (int64_t)tick_s);
+	own->active_share = (uint32_t)share;
+	own->input.active_percent = own->active_share / (ACTIVE_WHOLE / 100);
 }
 
 static void divide(struct fleet *fleet, struct neap_rule *rule)
@@ -94,7 +104,7 @@ static void divide(struct fleet *fleet, struct neap_rule *rule)
 			.held_bytes = vm->guest.held_bytes,
 			.weight = vm->class->settings.weight,
 			.has_active = true,
-			.active_percent = active_percent(&vm->guest),
+			.active_percent = rule->vms[i].input.active_percent,
 		};
 		wanted += rule->shares[i].want_bytes;
 	}
@@ -125,7 +135,7 @@ static void step_vm(struct fleet *fleet, struct neap_rule *rule, uint64_t number
 	if (reports_now(fleet, number))
 		guest_report(&vm->guest, input->now_ns, input);
 	input->stall_ns = vm->guest.stall_ns;
-	input->active_percent = active_percent(&vm->guest);
+	follow_active(&vm->guest, own, fleet->spec->tick_s);
 	input->host = rule->host;
 	input->host_free_bytes = rule->spare_bytes;
 	input->has_grant = rule->divides;
