@@ -134,6 +134,7 @@ static const struct cli_command commands[] = {
 	  { { "fleet", "SPEC", "run a fleet" },
 	    { "set", "KEY=VALUE,...", "with other settings: memory.minimum=1G, or a fleet's pool=32G" },
 	    { "chart", "FILE", "draw it as SVG" },
+	    { "trace", "FILE", "with --fleet: write the ticks of one VM as a trace" },
 	    { "brief", NULL, "do not search how many VMs fit" },
 	    FLAG_JSON },
 	  cli_sim },

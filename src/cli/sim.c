@@ -197,8 +197,8 @@ int cli_sim(struct cli_call *call)
 	if (call->arg_count == 0)
 		return out_fail(EXIT_CODE_USAGE,
 				"give TRACE files or --fleet SPEC (see: neap help sim)");
-	if (cli_flag(call, "brief"))
-		return out_fail(EXIT_CODE_USAGE, "--brief is for --fleet");
+	if (cli_flag(call, "brief") || cli_flag(call, "trace"))
+		return out_fail(EXIT_CODE_USAGE, "--brief and --trace are for --fleet");
 	if (cli_flag(call, "chart") && call->arg_count > 1)
 		return out_fail(EXIT_CODE_USAGE, "--chart draws one TRACE; give one");
 	return replay_all(call);

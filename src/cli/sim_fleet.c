@@ -2,6 +2,7 @@
 /* sim_fleet.c - `neap sim --fleet`: the same fleet under four rules, and how many VMs each would
  * carry.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,12 +36,19 @@ struct outcome {
 	uint64_t most_vms;
 };
 
+/* What is kept of the run under neap's policy. */
+struct pictures {
+	struct chart *chart; /* or NULL */
+	FILE *trace;
+};
+
 struct fleet_job {
 	const struct fleet_spec *spec;
 	const char *rule_name; /* running now */
 	bool shows_progress;
 	uint64_t ticks;
 	struct chart *chart; /* of this run; or NULL */
+	FILE *trace;	     /* the same */
 };
 
 /* ---- While it runs ---- */
@@ -79,6 +87,16 @@ static void draw_tick(struct chart *chart, const struct fleet *fleet)
 	chart_add(chart, fleet->now_s, points);
 }
 
+static void write_tick(FILE *file, const struct fleet *fleet)
+{
+	char line[POLICY_RECORD_BYTES];
+	struct policy_record record;
+
+	fleet_record(fleet, 0, &record);
+	(void)policy_record_format(&record, line);
+	(void)fputs(line, file);
+}
+
 static void on_tick(void *ctx, const struct fleet *fleet)
 {
 	struct fleet_job *job = ctx;
@@ -86,6 +104,8 @@ static void on_tick(void *ctx, const struct fleet *fleet)
 	show_progress(job, fleet);
 	if (job->chart)
 		draw_tick(job->chart, fleet);
+	if (job->trace)
+		write_tick(job->trace, fleet);
 }
 
 static struct chart *new_chart(const struct fleet_spec *spec)
@@ -116,7 +136,7 @@ static struct chart *new_chart(const struct fleet_spec *spec)
 /* ---- Running ---- */
 
 static int run_rule(struct fleet_job *job, const struct fleet_rule *rule, bool searches,
-		    struct chart *chart, struct outcome *outcome)
+		    const struct pictures *pictures, struct outcome *outcome)
 {
 	uint64_t vm_count = fleet_spec_vms(job->spec), fitting = fleet_static_vms(job->spec);
 	struct fleet_watch watch = { .tick = on_tick, .ctx = job };
@@ -125,9 +145,13 @@ static int run_rule(struct fleet_job *job, const struct fleet_rule *rule, bool s
 	outcome->runs = rule != &fleet_rule_static || vm_count <= fitting;
 	outcome->most_vms = rule == &fleet_rule_static ? fitting : 0;
 	job->rule_name = rule->name;
-	job->chart = chart;
+	if (rule == &fleet_rule_neap) {
+		job->chart = pictures->chart;
+		job->trace = pictures->trace;
+	}
 	ret = fleet_run(job->spec, vm_count, rule, &watch, &outcome->result);
 	job->chart = NULL;
+	job->trace = NULL;
 	if (ret < 0 || !searches || rule == &fleet_rule_static)
 		return ret;
 	return fleet_most_vms(job->spec, rule, MOST_BELOW_PPM, &watch, &outcome->most_vms);
@@ -285,48 +309,86 @@ static json_t *fleet_json(const struct fleet_spec *spec, const struct outcome *o
 			 (json_int_t)any->sum_of_peaks_bytes, "rules", rows);
 }
 
-static int run_all(struct cli_call *call, const struct fleet_spec *spec, struct chart *chart)
+static int run_all(struct cli_call *call, const struct fleet_spec *spec,
+		   const struct pictures *pictures, struct outcome outcomes[RULE_COUNT])
 {
-	bool searches = cli_flag(call, "brief") == NULL;
 	struct fleet_job job = { .spec = spec, .shows_progress = isatty(STDERR_FILENO) };
-	struct outcome outcomes[RULE_COUNT] = { 0 };
-	struct err err = { 0 };
 	int ret = 0;
 
 	for (unsigned i = 0; ret == 0 && i < RULE_COUNT; i++)
-		ret = run_rule(&job, rules[i], searches,
-			       rules[i] == &fleet_rule_neap ? chart : NULL, &outcomes[i]);
+		ret = run_rule(&job, rules[i], cli_flag(call, "brief") == NULL, pictures,
+			       &outcomes[i]);
 	end_progress(&job);
-	if (ret < 0)
-		return out_fail(EXIT_CODE_FAILED, "%s", strerror(-ret));
-	if (chart && chart_write(chart, cli_flag(call, "chart"), &err) < 0)
-		return out_fail(EXIT_CODE_FAILED, "%s", err.text);
+	return ret < 0 ? out_fail(EXIT_CODE_FAILED, "%s", strerror(-ret)) : EXIT_CODE_OK;
+}
+
+static int tell(struct cli_call *call, const struct fleet_spec *spec,
+		const struct outcome outcomes[RULE_COUNT])
+{
+	bool searched = cli_flag(call, "brief") == NULL;
+
 	if (cli_wants_json(call))
-		return out_json(fleet_json(spec, outcomes, searches)) ? EXIT_CODE_OK
+		return out_json(fleet_json(spec, outcomes, searched)) ? EXIT_CODE_OK
 								      : EXIT_CODE_FAILED;
 	print_head(spec, &outcomes[0].result);
-	print_rules(outcomes, searches);
-	print_notes(outcomes, searches);
+	print_rules(outcomes, searched);
+	print_notes(outcomes, searched);
 	return EXIT_CODE_OK;
+}
+
+/* Before hours of simulation, not after. */
+static int open_pictures(struct cli_call *call, const struct fleet_spec *spec,
+			 struct pictures *pictures)
+{
+	const char *trace_path = cli_flag(call, "trace");
+	char header[POLICY_RECORD_BYTES];
+
+	if (cli_flag(call, "chart") && !(pictures->chart = new_chart(spec)))
+		return out_fail(EXIT_CODE_FAILED, "out of memory");
+	if (!trace_path)
+		return EXIT_CODE_OK;
+	pictures->trace = fopen(trace_path, "we");
+	if (!pictures->trace)
+		return out_fail(EXIT_CODE_FAILED, "%s: %s", trace_path, strerror(errno));
+	(void)policy_record_header(header);
+	(void)fputs(header, pictures->trace);
+	return EXIT_CODE_OK;
+}
+
+static int close_pictures(struct cli_call *call, const struct pictures *pictures, int status)
+{
+	struct err err = { 0 };
+	bool is_written = true;
+
+	if (status == EXIT_CODE_OK && pictures->chart &&
+	    chart_write(pictures->chart, cli_flag(call, "chart"), &err) < 0)
+		status = out_fail(EXIT_CODE_FAILED, "%s", err.text);
+	if (pictures->trace) {
+		is_written = !ferror(pictures->trace);
+		is_written = fclose(pictures->trace) == 0 && is_written;
+	}
+	free(pictures->chart);
+	if (!is_written)
+		return out_fail(EXIT_CODE_FAILED, "%s: writing failed: %s", cli_flag(call, "trace"),
+				strerror(errno));
+	return status;
 }
 
 int sim_fleet(struct cli_call *call, const char *spec_name)
 {
+	struct outcome outcomes[RULE_COUNT] = { 0 };
 	const char *set = cli_flag(call, "set");
-	struct chart *chart = NULL;
+	struct pictures pictures = { 0 };
 	struct fleet_spec spec;
 	struct err err = { 0 };
-	int ret;
+	int status;
 
 	if (fleet_spec_load(spec_name, &spec, &err) < 0 ||
 	    (set && fleet_spec_set(&spec, set, &err) < 0))
 		return out_fail(EXIT_CODE_USAGE, "%s", err.text);
-	if (cli_flag(call, "chart")) {
-		chart = new_chart(&spec);
-		if (!chart)
-			return out_fail(EXIT_CODE_FAILED, "out of memory");
-	}
-	ret = run_all(call, &spec, chart);
-	free(chart);
-	return ret;
+	status = open_pictures(call, &spec, &pictures);
+	if (status == EXIT_CODE_OK)
+		status = run_all(call, &spec, &pictures, outcomes);
+	status = close_pictures(call, &pictures, status);
+	return status == EXIT_CODE_OK ? tell(call, &spec, outcomes) : status;
 }

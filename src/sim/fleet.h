@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "policy/record.h"
 #include "sim/demand.h"
 #include "sim/fleet_spec.h"
 #include "sim/guest.h"
@@ -56,6 +57,10 @@ extern const struct fleet_rule fleet_rule_neap;	   /* policy_step() and host_div
 extern const struct fleet_rule fleet_rule_static;  /* each VM has its maximum */
 extern const struct fleet_rule fleet_rule_proxmox; /* a host goal of 80 %, 100 MiB per 10 s */
 extern const struct fleet_rule fleet_rule_mom;	   /* steps of 5 % by the host's free memory */
+
+/* Under fleet_rule_neap: the tick of VM @number that was decided last, as `neap run --policy-trace`
+ * would write it. */
+void fleet_record(const struct fleet *fleet, uint64_t number, struct policy_record *ret_record);
 
 /* What a run tells while it goes on. Both may be NULL. */
 struct fleet_watch {

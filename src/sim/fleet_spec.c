@@ -423,6 +423,18 @@ const char *fleet_spec_builtin(unsigned number)
 	return number < ARRAY_LEN(builtin_fleets) ? builtin_fleets[number].name : NULL;
 }
 
+static int no_such_file(const char *path, struct err *err)
+{
+	char names[LINE_BYTES] = "";
+	int code = -errno;
+
+	for (size_t i = 0; i < ARRAY_LEN(builtin_fleets); i++)
+		(void)snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s",
+			       i ? ", " : "", builtin_fleets[i].name);
+	return err_set(err, code, "%s: %s; the fleets that are built in are %s", path,
+		       strerror(-code), names);
+}
+
 static int load_file(const char *path, struct fleet_spec *ret_spec, struct err *err)
 {
 	FILE *file = fopen(path, "re");
@@ -431,7 +443,7 @@ static int load_file(const char *path, struct fleet_spec *ret_spec, struct err *
 	int ret;
 
 	if (!file)
-		return err_set(err, -errno, "%s: %m", path);
+		return no_such_file(path, err);
 	text = malloc(FLEET_TEXT_BYTES + 1);
 	len = text ? fread(text, 1, FLEET_TEXT_BYTES + 1, file) : 0;
 	if (!text)
@@ -518,7 +530,9 @@ int fleet_spec_set(struct fleet_spec *spec, const char *untrusted_list, struct e
 {
 	int ret = each_pair(untrusted_list, set_in_spec, spec, err);
 
-	return ret < 0 ? ret : check_spec(spec, err);
+	if (ret == 0 && check_spec(spec, err) < 0)
+		ret = err_wrap(err, "--set");
+	return ret;
 }
 
 static int set_in_settings(void *ctx, const char *name, const char *value, struct err *err)
@@ -539,5 +553,7 @@ int sim_settings_set(struct policy_settings *settings, const char *untrusted_lis
 {
 	int ret = each_pair(untrusted_list, set_in_settings, settings, err);
 
-	return ret < 0 ? ret : policy_check_settings(settings, err);
+	if (ret == 0 && policy_check_settings(settings, err) < 0)
+		ret = err_wrap(err, "--set");
+	return ret;
 }

@@ -154,6 +154,15 @@ static void step(struct fleet *fleet)
 		step_vm(fleet, rule, i);
 }
 
+void fleet_record(const struct fleet *fleet, uint64_t number, struct policy_record *ret_record)
+{
+	const struct neap_rule *rule = fleet->rule_data;
+
+	*ret_record = (struct policy_record){ .settings = fleet->vms[number].class->settings,
+					      .input = rule->vms[number].input,
+					      .decision = rule->vms[number].decision };
+}
+
 const struct fleet_rule fleet_rule_neap = {
 	.name = "neap",
 	.help = "neap's policy for each VM, and the pool divided when it is short",
