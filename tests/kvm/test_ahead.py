@@ -8,7 +8,6 @@ rule for a stock wants it. Run it through tests/tools/with-hugepages 100.
 import os
 import subprocess
 import sys
-import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -26,14 +25,13 @@ def start(*options):
 
 
 def await_memory(vm, condition):
-    deadline = time.monotonic() + neapvm.PATIENCE_S
-    while True:
+    def wanted():
         memory = vm.call("vm.memory")
-        if condition(memory):
-            return memory
-        if time.monotonic() > deadline:
-            raise AssertionError("not in time: %s" % memory)
-        time.sleep(0.01)
+        return memory if condition(memory) else None
+    memory = vm.until(wanted)
+    if memory is None:
+        raise AssertionError("not in time: %s" % vm.call("vm.memory"))
+    return memory
 
 
 class Ahead(unittest.TestCase):

@@ -27,16 +27,6 @@ RAM_MIB, LIMIT_MIB, FILL_MIB = 96, 40, 72
 PAGES = "4K"
 
 
-def eventually(what, patience_s=neapvm.PATIENCE_S):
-    """@what() until it is true; the last answer."""
-    deadline = time.monotonic() + patience_s
-    while True:
-        answer = what()
-        if answer or time.monotonic() > deadline:
-            return answer
-        time.sleep(0.02)
-
-
 class SwapFile:
     """The file without a name that process @pid swaps to, as root can reach it."""
 
@@ -45,29 +35,22 @@ class SwapFile:
                  if os.path.exists(link) and os.readlink(link).startswith(directory + "/#")]
         assert len(found) == 1, found
         self.fd = os.open(found[0], os.O_RDWR)
-        self.good = self.bad = None
+        self.pages = {}  # by their place: as they were, and as spoiled
 
     def spoil(self):
-        """Turn every bit of it, on the disk."""
-        self.good = self.read()
-        self.bad = self.good.translate(TURNED)
-        os.pwrite(self.fd, self.bad, 0)
+        """Turn every bit of it, on the disk. Page by page, as the VM may write to it meanwhile."""
+        for at in range(0, os.fstat(self.fd).st_size, PAGE):
+            good = os.pread(self.fd, PAGE, at)
+            self.pages[at] = good, good.translate(TURNED)
+            os.pwrite(self.fd, self.pages[at][1], at)
         os.fsync(self.fd)
 
     def mend(self):
         """Back, except where it was written to since."""
-        now = self.read()
-        for at in range(0, len(now), PAGE):
-            if now[at:at + PAGE] == self.bad[at:at + PAGE]:
-                os.pwrite(self.fd, self.good[at:at + PAGE], at)
+        for at, (good, bad) in self.pages.items():
+            if os.pread(self.fd, PAGE, at) == bad:
+                os.pwrite(self.fd, good, at)
         os.fsync(self.fd)
-
-    def read(self):
-        size, parts, at = os.fstat(self.fd).st_size, [], 0
-        while at < size:
-            parts.append(os.pread(self.fd, min(16 * MIB, size - at), at))
-            at += len(parts[-1])
-        return b"".join(parts)
 
     def close(self):
         os.close(self.fd)
@@ -83,7 +66,7 @@ class Swap(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.dir)
         self.vm = neapvm.Vm(["--memory", f"{memory},pages={PAGES}", "--swap", self.dir, *flags])
         self.addCleanup(self.vm.close)
-        self.vm.call("events.subscribe")
+        self.vm.listen()
         self.vm.expect(READY)
 
     def memory(self):
@@ -101,7 +84,7 @@ class Swap(unittest.TestCase):
         self.addCleanup(shutil.rmtree, os.path.dirname(trace))
         self.start("--trace", trace)
         self.fill()
-        settled = eventually(lambda: self.memory()["frames"]["swapped"] >= 24 * MIB)
+        settled = self.vm.until(lambda: self.memory()["frames"]["swapped"] >= 24 * MIB)
         self.assertTrue(settled, self.memory())
         memory = self.memory()
         self.assertEqual(sum(memory["frames"].values()), RAM_MIB * MIB)
@@ -112,7 +95,7 @@ class Swap(unittest.TestCase):
         self.assertGreater(memory["stall_us"], 0)
         self.assertEqual((memory["swap"]["write_errors"], memory["swap"]["read_errors"]), (0, 0))
         self.assertFalse(memory["swap"]["closed"])
-        self.assertTrue(eventually(lambda: "sampler" in self.memory()))
+        self.assertTrue(self.vm.until(lambda: "sampler" in self.memory()))
         self.assertLessEqual(self.memory()["sampler"]["active_percent"], 100)
         self.vm.call("vm.pause")
         self.check_trace(trace)
@@ -131,7 +114,7 @@ class Swap(unittest.TestCase):
             self.said = (out * BLOCK, back * BLOCK, swapped * BLOCK, before)
             return before["swap"] == after["swap"] and self.said[:3] == (
                 before["swap"]["out_bytes"], before["swap"]["in_bytes"], before["frames"]["swapped"])
-        self.assertTrue(eventually(agrees), getattr(self, "said", None))
+        self.assertTrue(self.vm.until(agrees), getattr(self, "said", None))
 
     def test_info_and_set_show_it_to_people(self):
         self.start()
@@ -151,7 +134,7 @@ class Swap(unittest.TestCase):
     def spoil_and_touch(self):
         self.start()
         self.fill()
-        self.assertTrue(eventually(lambda: self.memory()["frames"]["swapped"] >= 24 * MIB))
+        self.assertTrue(self.vm.until(lambda: self.memory()["frames"]["swapped"] >= 24 * MIB))
         self.vm.call("vm.pause")
         file = SwapFile(self.vm.call("vm.info")["pid"], self.dir)
         self.addCleanup(file.close)
@@ -202,7 +185,7 @@ class Swap(unittest.TestCase):
         self.start()
         for _ in range(5):
             self.vm.type(f"fill {FILL_MIB}M")
-            self.assertTrue(eventually(lambda: self.memory()["swap"]["out_bytes"] > 0))
+            self.assertTrue(self.vm.until(lambda: self.memory()["swap"]["out_bytes"] > 0))
             self.vm.call("vm.reset")
             self.vm.expect(READY)
         self.fill()
@@ -220,7 +203,7 @@ class Swap(unittest.TestCase):
         def returned():
             memory = self.memory()
             return memory["returned_bytes"] >= 0.9 * memory["taken_bytes"]
-        self.assertTrue(eventually(returned, 30), self.memory())
+        self.assertTrue(self.vm.until(returned, 30), self.memory())
         self.vm.ask("verify")
 
 

@@ -23,6 +23,7 @@ import tempfile
 import time
 
 PATIENCE_S = float(os.environ.get("NEAP_TEST_PATIENCE_S", "30"))
+LOOK_S = 0.02
 SKIP = 77
 
 
@@ -123,6 +124,13 @@ class Rpc:
             if message.get("method") == "event":
                 self.events.append(message["params"])
 
+    def heard(self, seconds):
+        """Wait that long for an event; it is kept for event()."""
+        try:
+            self.events.append(self._message(time.monotonic() + seconds)["params"])
+        except TimeoutError:
+            pass
+
     def close(self):
         self.sock.close()
 
@@ -174,6 +182,7 @@ class Vm(Console):
         self.env = dict(os.environ, XDG_RUNTIME_DIR=self.runtime)
         self.command = [*wrap, program or neap_path(), "run", "--name", name, *flags]
         self._rpc = None
+        self.listens = False
         super().__init__(subprocess.Popen(self.command, env=self.env, stdin=subprocess.PIPE,
                                           stdout=subprocess.PIPE, stderr=subprocess.PIPE))
 
@@ -211,6 +220,22 @@ class Vm(Console):
 
     def event(self, kind, wanted=lambda data: True):
         return self.rpc.event(kind, wanted)
+
+    def listen(self):
+        if not self.listens:
+            self.call("events.subscribe")
+            self.listens = True
+
+    def until(self, condition, patience_s=PATIENCE_S):
+        """The first true answer of @condition(), or its last one. It is asked whenever the VM tells
+        something, and every LOOK_S, since not every change is told."""
+        self.listen()
+        deadline = time.monotonic() + patience_s
+        while True:
+            answer = condition()
+            if answer or time.monotonic() > deadline:
+                return answer
+            self.rpc.heard(LOOK_S)
 
     def errors(self):
         """What it wrote to standard error; only after its end."""
