@@ -13,7 +13,7 @@ all: $(BUILD)/build.ninja ## build everything; the program is build/neap
 $(BUILD)/build.ninja:
 	meson setup $(BUILD)
 
-demo: ## install what is missing, build, and show a balloon give memory back
+demo: ## install what is missing, build, and show guests' memory go back and forth (90 s)
 	tools/setup build
 	$(MAKE) all
 	$(BUILD)/neap demo

@@ -22,12 +22,16 @@ static const struct cli_command commands[] = {
 	  { { "config", "FILE", "read a vm.json first" },
 	    { "detach", NULL, "run in the background; print the VM's name" } },
 	  cli_run },
-	{ NULL, "demo", "", "Watch a balloon give a guest's memory back to the host",
+	{ NULL, "demo", "", "Watch guests' memory go back to the host, and from one to another",
 	  "Starts the embedded guest of 256 MiB on 2 MiB pages, lets it fill its memory, takes most of "
 	  "it away and gives it back, and checks every byte the guest wrote and every page the host "
-	  "got back. Draws all of it; in a pipe it prints lines. Takes about ten seconds. Without "
-	  "enough free huge pages root borrows them for the time, and others see it on 4 KiB pages.",
-	  0, 0, false, { { "pages", "2M|4K", "the host pages behind the guest (2M where possible)" } },
+	  "got back. Then two guests share a pool that is too small for both: their policies move memory "
+	  "from the one whose need falls to the one whose need rises. Draws all of it; in a pipe it "
+	  "prints lines. Takes about eighty seconds, with --short ten. Without enough free huge pages "
+	  "root borrows them for the time, and others see it on 4 KiB pages.",
+	  0, 0, false, { { "pages", "2M|4K", "the host pages behind the guests (2M where possible)" },
+	    { "short", NULL, "only the balloon of one guest" },
+	    { "share", NULL, "only the two guests that share a pool" } },
 	  cli_demo },
 	{ NULL, "doctor", "", "Say what this host can do for VMs, and what to do about the rest",
 	  "Looks at KVM (and how fast guest ring 0 really is), huge pages, userfaultfd, limits and "

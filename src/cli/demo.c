@@ -9,6 +9,8 @@
  *
  * The pool is the host's and others move it, too. So it is read right before and after each step,
  * and when the sum is still wrong the play is repeated, DEMO_ATTEMPTS times at most.
+ *
+ * The second act is demo_share.c's.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -282,7 +284,7 @@ static int run_demo(struct demo *demo, const struct cli_programs *programs)
 }
 
 /* Pages of 2 MiB if they can be had, unless 4K was asked for. */
-static int choose_pages(struct demo *demo, const char *wish)
+static int choose_pages(struct demo *demo, const char *wish, uint64_t pool_bytes)
 {
 	struct err err = { 0 };
 
@@ -290,7 +292,7 @@ static int choose_pages(struct demo *demo, const char *wish)
 		return out_fail(EXIT_CODE_USAGE, "--pages is 2M or 4K");
 	if (wish && strcmp(wish, "4K") == 0)
 		return EXIT_CODE_OK;
-	if (demo_pool_borrow(DEMO_RAM_BYTES / HUGE_FRAME_BYTES, &demo->pool, &err) == 0) {
+	if (demo_pool_borrow(pool_bytes / HUGE_FRAME_BYTES, &demo->pool, &err) == 0) {
 		demo->has_pool = true;
 		return EXIT_CODE_OK;
 	}
@@ -304,10 +306,19 @@ static int choose_pages(struct demo *demo, const char *wish)
 int cli_demo(struct cli_call *call)
 {
 	struct demo demo = { .vm = { .console_fd = -1 } };
-	int ret = choose_pages(&demo, cli_flag(call, "pages"));
+	bool is_short = cli_flag(call, "short") != NULL;
+	bool is_share = cli_flag(call, "share") != NULL;
+	int ret;
 
-	if (ret == EXIT_CODE_OK)
+	if (is_short && is_share)
+		return out_fail(EXIT_CODE_USAGE, "--short and --share leave nothing to see");
+	ret = choose_pages(&demo, cli_flag(call, "pages"),
+			   is_short ? DEMO_RAM_BYTES : DEMO_SHARE_POOL_BYTES);
+
+	if (ret == EXIT_CODE_OK && !is_share)
 		ret = run_demo(&demo, call->programs);
+	if (ret == EXIT_CODE_OK && !is_short)
+		ret = demo_share(call->programs, demo.has_pool);
 	demo_pool_give_back(&demo.pool);
 	return ret;
 }

@@ -45,8 +45,16 @@ void demo_vm_stop(struct demo_vm *vm); /* and waits for its end; a zeroed one is
 int demo_vm_ask(struct demo_vm *vm, char ret_answer[DEMO_LINE_BYTES], const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* The same, and "error ..." is an answer, too. */
+int demo_vm_try(struct demo_vm *vm, char ret_answer[DEMO_LINE_BYTES], const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
 /* NAME=NUMBER in an answer; 0 when it is not there. */
 uint64_t demo_number(const char *answer, const char *name);
+
+/* The second act, for @has_pool with the pages that were borrowed. An enum exit_code. */
+#define DEMO_SHARE_POOL_BYTES (UINT64_C(384) * MIB_BYTES)
+int demo_share(const struct cli_programs *programs, bool has_pool);
 
 int demo_vm_set_balloon(struct demo_vm *vm, uint64_t bytes);
 int demo_vm_look(struct demo_vm *vm, struct tide_sample *ret_sample); /* all but the pool */

@@ -21,7 +21,12 @@
 #include "cli/output.h"
 #include "cli/run.h"
 
-enum { GUEST_PATIENCE_MS = 15000, SETTLE_PATIENCE_MS = 10000, SETTLE_LOOK_MS = 2 };
+enum {
+	COMMAND_BYTES = 128,
+	GUEST_PATIENCE_MS = 15000,
+	SETTLE_PATIENCE_MS = 10000,
+	SETTLE_LOOK_MS = 2
+};
 
 static int attach_console(struct demo_vm *vm)
 {
@@ -134,26 +139,44 @@ void demo_vm_stop(struct demo_vm *vm)
 	*vm = (struct demo_vm){ .console_fd = -1 };
 }
 
-int demo_vm_ask(struct demo_vm *vm, char ret_answer[DEMO_LINE_BYTES], const char *fmt, ...)
+/* Its answer, be it "ok ..." or "error ...". */
+static int converse(struct demo_vm *vm, char ret_answer[DEMO_LINE_BYTES],
+		    char command[COMMAND_BYTES + 1])
 {
-	char command[128];
-	va_list args;
-	size_t len;
+	size_t len = strlen(command);
 
-	va_start(args, fmt);
-	(void)vsnprintf(command, sizeof(command) - 1, fmt, args);
-	va_end(args);
-	len = strlen(command);
 	command[len] = '\n';
 	if (fd_write_full(vm->console_fd, command, len + 1) < 0)
 		return out_fail(EXIT_CODE_FAILED, "the guest's console is closed");
 	command[len] = '\0';
-	if (!await_line(vm, "ok", ret_answer))
-		return silent_guest(command);
-	if (strncmp(ret_answer, "ok", 2) != 0)
+	return await_line(vm, "ok", ret_answer) ? EXIT_CODE_OK : silent_guest(command);
+}
+
+int demo_vm_try(struct demo_vm *vm, char ret_answer[DEMO_LINE_BYTES], const char *fmt, ...)
+{
+	char command[COMMAND_BYTES + 1];
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(command, COMMAND_BYTES, fmt, args);
+	va_end(args);
+	return converse(vm, ret_answer, command);
+}
+
+int demo_vm_ask(struct demo_vm *vm, char ret_answer[DEMO_LINE_BYTES], const char *fmt, ...)
+{
+	char command[COMMAND_BYTES + 1];
+	va_list args;
+	int ret;
+
+	va_start(args, fmt);
+	(void)vsnprintf(command, COMMAND_BYTES, fmt, args);
+	va_end(args);
+	ret = converse(vm, ret_answer, command);
+	if (ret == EXIT_CODE_OK && strncmp(ret_answer, "ok", 2) != 0)
 		return out_fail(EXIT_CODE_FAILED, "the guest answered \"%s\" with: %s", command,
 				ret_answer);
-	return EXIT_CODE_OK;
+	return ret;
 }
 
 uint64_t demo_number(const char *answer, const char *name)

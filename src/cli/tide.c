@@ -20,14 +20,11 @@
 #include "cli/output.h"
 
 enum {
-	TIDE_ROWS = 8,
-	ROW_STEPS = 8,
-	TIDE_STEPS = TIDE_ROWS * ROW_STEPS,
 	TERMINAL_COLUMNS_MIN = 80, /* no row of the chart is longer: a wrapped one would move */
 	TERMINAL_ROWS_MIN = TIDE_ROWS + 7
 };
 
-static const char *const blocks[ROW_STEPS + 1] = { " ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
+const char *const tide_blocks[TIDE_ROW_STEPS + 1] = { " ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
 
 void tide_init(struct tide *tide, uint64_t maximum_bytes, bool has_pool)
 {
@@ -59,15 +56,15 @@ static void put_cell(const struct tide *tide, const struct tide_sample *sample, 
 {
 	uint64_t held = steps_of(tide, sample->resident_bytes);
 	uint64_t top = steps_of(tide, sample->resident_bytes + sample->returned_bytes);
-	uint64_t floor = (uint64_t)row * ROW_STEPS;
+	uint64_t floor = (uint64_t)row * TIDE_ROW_STEPS;
 	uint64_t filled = held > floor ? held - floor : 0;
 
-	filled = filled < ROW_STEPS ? filled : ROW_STEPS;
-	if (filled >= ROW_STEPS / 2 && !tide->has_unicode)
+	filled = filled < TIDE_ROW_STEPS ? filled : TIDE_ROW_STEPS;
+	if (filled >= TIDE_ROW_STEPS / 2 && !tide->has_unicode)
 		put_coloured(OUT_BLUE, "#");
 	else if (filled > 0 && tide->has_unicode)
-		put_coloured(OUT_BLUE, blocks[filled]);
-	else if (top >= floor + ROW_STEPS / 2)
+		put_coloured(OUT_BLUE, tide_blocks[filled]);
+	else if (top >= floor + TIDE_ROW_STEPS / 2)
 		put_coloured(OUT_GREEN, tide->has_unicode ? "░" : ".");
 	else
 		(void)putchar(' ');

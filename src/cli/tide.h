@@ -8,7 +8,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { TIDE_COLUMNS = 60 };
+enum {
+	TIDE_COLUMNS = 60,
+	TIDE_ROWS = 8,
+	TIDE_ROW_STEPS = 8,
+	TIDE_STEPS = TIDE_ROWS * TIDE_ROW_STEPS
+};
+
+extern const char *const tide_blocks[TIDE_ROW_STEPS + 1]; /* by how many eighths are filled */
 
 struct tide_sample {
 	uint64_t asked_bytes, taken_bytes, returned_bytes;

@@ -484,7 +484,7 @@ def program(what, expected, *command):
 
 
 def demo():
-    program("neap demo on hardware KVM", "exit status 0", NEAP, "demo", "--pages", "2M")
+    program("neap demo on hardware KVM", "exit status 0", NEAP, "demo", "--short", "--pages", "2M")
 
 
 def memory_stress(pages):
