@@ -20,6 +20,7 @@ static const struct {
 } parts[] = {
 	{ "@MAN-COMMANDS@\n", man_commands }, { "@MAN-FLAGS@\n", man_flags },
 	{ "@MAN-KEYS@\n", man_keys },	      { "@MAN-EXIT-CODES@\n", man_exit_codes },
+	{ "@MAN-RULES@\n", man_rules },	      { "@MAN-CONSTANTS@\n", man_constants },
 	{ "@MD-VERBS@\n", md_verbs },	      { "@MD-EVENTS@\n", md_events },
 	{ "@MD-STATES@\n", md_states },	      { "@MD-ERRORS@\n", md_errors },
 	{ "@MD-BLOCKS@\n", md_blocks },

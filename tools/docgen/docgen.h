@@ -8,6 +8,11 @@ void man_commands(void);
 void man_flags(void);
 void man_keys(void);
 void man_exit_codes(void);
+void man_put(const char *text); /* as troff text */
+
+/* policy.c: neap-policy(7) */
+void man_rules(void);
+void man_constants(void);
 
 /* markdown.c: docs/api.md */
 void md_verbs(void);

@@ -15,7 +15,7 @@
 #include "config/options.h"
 
 /* Text as troff text: dashes that can be copied, no escapes, no line taken for a request. */
-static void put(const char *text)
+void man_put(const char *text)
 {
 	bool at_start = true;
 
@@ -36,7 +36,7 @@ static void put(const char *text)
 
 static void put_line(const char *text)
 {
-	put(text);
+	man_put(text);
 	(void)putchar('\n');
 }
 
@@ -44,12 +44,12 @@ static void put_line(const char *text)
 static void put_tag(const char *before, const char *name, const char *metavar)
 {
 	(void)fputs(".TP\n\\fB", stdout);
-	put(before);
-	put(name);
+	man_put(before);
+	man_put(name);
 	(void)fputs("\\fP", stdout);
 	if (metavar && *metavar) {
 		(void)fputs(" \\fI", stdout);
-		put(metavar);
+		man_put(metavar);
 		(void)fputs("\\fP", stdout);
 	}
 	(void)putchar('\n');
@@ -62,7 +62,7 @@ static void put_command_flags(const struct cli_command *command)
 	(void)puts(".RS");
 	for (unsigned i = 0; i < CLI_FLAGS_MAX && command->flags[i].name; i++) {
 		put_tag("--", command->flags[i].name, command->flags[i].metavar);
-		put(command->flags[i].help);
+		man_put(command->flags[i].help);
 		(void)puts(".");
 	}
 	(void)puts(".RE");
@@ -78,7 +78,7 @@ void man_commands(void)
 		if (commands[i].group)
 			(void)printf(".SS %s\n", commands[i].group);
 		put_tag("neap ", commands[i].name, commands[i].arguments);
-		put(commands[i].summary);
+		man_put(commands[i].summary);
 		(void)puts(".");
 		if (*commands[i].help)
 			put_line(commands[i].help);
@@ -89,7 +89,7 @@ void man_commands(void)
 static void put_default(const struct option_row *row)
 {
 	(void)fputs("Default: ", stdout);
-	put(row->default_text ? row->default_text : row->default_words);
+	man_put(row->default_text ? row->default_text : row->default_words);
 	(void)puts(".");
 }
 
@@ -105,9 +105,9 @@ static void put_option_tag(const struct option_row *row)
 	(void)snprintf(name, sizeof(name), "%.*s %s=", (int)option_group_len(row), row->key,
 		       option_leaf(row));
 	(void)fputs(".TP\n\\fB\\-\\-", stdout);
-	put(name);
+	man_put(name);
 	(void)fputs("\\fP\\fI", stdout);
-	put(row->metavar);
+	man_put(row->metavar);
 	(void)fputs("\\fP\n", stdout);
 }
 
@@ -223,7 +223,7 @@ void man_exit_codes(void)
 {
 #define EXIT_CODE(id, code, help)             \
 	(void)printf(".TP\n.B %d\n", (code)); \
-	put(help);                            \
+	man_put(help);                        \
 	(void)puts(".");
 #include "base/exit_codes.def"
 #undef EXIT_CODE
