@@ -185,6 +185,55 @@ static int fake_limit(void *ctx, const json_t *params, json_t **ret_result, stru
 	return 0;
 }
 
+static void take_setting(const json_t *params, const char *name, uint64_t *value)
+{
+	const json_t *given = json_object_get(params, name);
+
+	if (given)
+		*value = (uint64_t)json_integer_value(given);
+}
+
+static int fake_settings(struct fake *fake, const json_t *params, json_t **ret_result,
+			 struct err *err)
+{
+	static const char *const modes[] = { "auto", "manual", "off" };
+	const char *mode = json_string_value(json_object_get(params, "mode"));
+	const char *known = mode ? NULL : fake->mode;
+
+	for (size_t i = 0; mode && i < ARRAY_LEN(modes); i++)
+		if (strcmp(mode, modes[i]) == 0)
+			known = modes[i];
+	if (!known || json_integer_value(json_object_get(params, "weight")) > 10000) {
+		(void)err_set(err, -EINVAL, "such a setting makes no sense");
+		return API_ERROR_INVALID_PARAMS;
+	}
+	fake->mode = known;
+	take_setting(params, "minimum_bytes", &fake->minimum_bytes);
+	take_setting(params, "buffer_percent", &fake->buffer_percent);
+	take_setting(params, "weight", &fake->weight);
+	*ret_result = policy_of(fake);
+	(void)json_object_set_new(*ret_result, "asked_bytes",
+				  json_integer((json_int_t)fake->asked_bytes));
+	return 0;
+}
+
+/* Its text has what a VM should not send. */
+static int fake_why(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+{
+	(void)params;
+	(void)err;
+	*ret_result = policy_of(ctx);
+	(void)json_object_update_new(
+		*ret_result,
+		json_pack("{s:s, s:s, s:s, s:i}", "text",
+			  "It needs 128 MiB and has 512 MiB; with its buffer of 20 % it wants "
+			  "153.5 MiB. \x1b[2JIt gives back 25 MiB a second, no more at a time "
+			  "than the guest can follow.",
+			  "meaning", "the difference is too small to act on", "waits_for",
+			  "the next tick", "decided_ago_ms", 1500));
+	return 0;
+}
+
 static int fake_memory_set(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
 {
 	struct fake *fake = ctx;
@@ -194,10 +243,8 @@ static int fake_memory_set(void *ctx, const json_t *params, json_t **ret_result,
 	json_int_t asked =
 		target ? maximum - json_integer_value(target) : json_integer_value(balloon);
 
-	if (!target && !balloon) {
-		*ret_result = json_pack("{s:I}", "asked_bytes", (json_int_t)fake->asked_bytes);
-		return 0;
-	}
+	if (!target && !balloon)
+		return fake_settings(fake, params, ret_result, err);
 	if (target && balloon) {
 		(void)err_set(err, -EINVAL, "give one of target_bytes and balloon_bytes");
 		return API_ERROR_INVALID_PARAMS;
@@ -354,6 +401,7 @@ static const struct api_backend fake_backend = {
 		[API_VM_INFO] = fake_info,
 		[API_VM_MEMORY] = fake_memory,
 		[API_VM_MEMORY_SET] = fake_memory_set,
+		[API_VM_MEMORY_WHY] = fake_why,
 		[API_VM_MEMORY_LIMIT] = fake_limit,
 		[API_VM_PAUSE] = fake_pause,
 		[API_VM_RESUME] = fake_resume,

@@ -222,6 +222,65 @@ def until(terminal, holds):
         assert time.monotonic() < deadline and terminal.read(deadline - time.monotonic()), terminal.screen.text()
 
 
+def keys_change_a_setting_of_the_selected_vm():
+    with Host() as host:
+        host.start("a", "--memory", "512M")
+        host.start("b", "--memory", "512M", "--cmdline", "plain")
+        with host.terminal() as terminal:
+            terminal.until("^a  mode auto, minimum 64 MiB")
+            for keys, shown in (("m96M\r", "minimum 96 MiB"), ("b5x\x7f0\r", "buffer 50 %"), ("w250\r", "weight 250"),
+                                ("omanual\r", "mode manual")):
+                terminal.type("s")  # the sentence before is gone
+                terminal.until("^q quit")
+                terminal.type(keys)
+                terminal.until("^a has the new setting$")
+                terminal.until("^a .*" + shown)
+            terminal.type("b")
+            terminal.until(r"^buffer of a \(in percent, 5 to 2000\): *$")
+            terminal.type("7")
+            terminal.until(r"5 to 2000\): 7$")
+            terminal.type("\x1b")
+            terminal.until("^q quit")
+            for keys, said in (("w20000\r", "a: such a setting makes no sense"), ("oaut\r", "a: such a setting"),
+                               ("wmuch\r", '"much" is not a whole number'), ("m1X\r", '"1X" is not a size')):
+                terminal.type("s")  # the sentence before is gone
+                terminal.until("^q quit")
+                terminal.type(keys)
+                terminal.until("^" + said)
+            terminal.until("^a  mode manual, minimum 96 MiB, maximum 512 MiB, buffer 50 %, weight 250$")
+            terminal.type("jw")
+            terminal.until("^b has no dynamic memory$")
+            terminal.type("kw")
+            terminal.until("^weight of a")
+            host.neap("kill", "a")
+            until(terminal, lambda: listed(terminal) == ["b"])
+            terminal.type("1\r")
+            terminal.until("^a has ended$")
+
+
+def why_says_it_in_words_and_sends_nothing_to_the_terminal_but_words():
+    with Host() as host:
+        host.start("web", "--memory", "512M")
+        out = host.neap("why", "web").stdout
+        assert out.startswith("web is OK in mode auto\nIt needs 128 MiB and has 512 MiB"), out
+        assert "\x1b" not in out and "?[2JIt gives" in out, out
+        assert re.search(r"^  rule +dead-band: the difference is too small to act on\n  waits for +the next tick\n"
+                         r"  decided +1.5 s ago$", out, re.M), out
+        assert all(len(line) <= 78 for line in out.splitlines()), out
+        why = json.loads(host.neap("why", "web", "--json").stdout)
+        assert why["rule"] == "dead-band" and why["demand_bytes"] == 128 * MIB, why
+        with screen.Terminal([neapvm.neap_path(), "why", "web"], host.env, columns=50) as terminal:
+            assert terminal.wait() == 0
+            assert all(len(line) <= 50 for line in terminal.screen.lines())
+            terminal.until("^It needs 128 MiB .* 512 MiB; with its$")
+        assert host.neap("why", "wbe").returncode == 4
+        info = host.neap("info", "web").stdout
+        for line in ("Dynamic memory is OK, mode auto", "  minimum +64 MiB +it is never", "  buffer +20 % ",
+                     "  demand +128 MiB ", "  available +384 MiB ", "  pressure +25 % ", "  added +96 MiB +in 3 oper",
+                     r"  last decision: dead-band \(neap why web\)"):
+            assert re.search("^" + line, info, re.M), (line, info)
+
+
 def vms_come_and_go_and_a_stopped_one_does_not_freeze_the_screen():
     with Host() as host:
         with host.terminal() as terminal:
