@@ -133,7 +133,7 @@ static const struct cli_command commands[] = {
 	  "With --fleet: runs many VMs on one pool, tick by tick, by neap's policy, by two rules in the "
 	  "manner of others, and with each VM at its maximum, all on the same demand; and searches how "
 	  "many VMs fit with at most 1 % of their time below demand. SPEC is a file (docs/POLICY.md "
-	  "explains it) or one of staggered, simultaneous, office, mixed, thousands.",
+	  "explains it) or one of staggered, simultaneous, office, mixed, thousands, example.",
 	  0, CLI_ARGS_MAX, false,
 	  { { "fleet", "SPEC", "run a fleet" },
 	    { "set", "KEY=VALUE,...", "with other settings: memory.minimum=1G, or a fleet's pool=32G" },

@@ -67,9 +67,15 @@ static void end_progress(const struct fleet_job *job)
 		(void)fputs("\r\x1b[K", stderr);
 }
 
+/* The one that a chart and a trace are of. */
+static uint64_t shown_vm(const struct fleet *fleet)
+{
+	return fleet->vm_count / 2;
+}
+
 static void draw_tick(struct chart *chart, const struct fleet *fleet)
 {
-	const struct fleet_vm *vm = &fleet->vms[0];
+	const struct fleet_vm *vm = &fleet->vms[shown_vm(fleet)];
 	uint64_t points[CHART_PANELS][CHART_LINES] = { { 0 } };
 
 	if (fleet->now_s < chart->next_s)
@@ -92,7 +98,7 @@ static void write_tick(FILE *file, const struct fleet *fleet)
 	char line[POLICY_RECORD_BYTES];
 	struct policy_record record;
 
-	fleet_record(fleet, 0, &record);
+	fleet_record(fleet, shown_vm(fleet), &record);
 	(void)policy_record_format(&record, line);
 	(void)fputs(line, file);
 }
@@ -239,7 +245,15 @@ static void print_rules(const struct outcome *outcomes, bool searched)
 	out_table_print(&table, stdout, "");
 }
 
-static void print_notes(const struct outcome *outcomes, bool searched)
+/* If one knew each VM's peak, and gave it that, always. */
+static uint64_t vms_by_peaks(const struct fleet_spec *spec, const struct fleet_result *result)
+{
+	return (uint64_t)((__int128)spec->pool_bytes * result->vm_count /
+			  (result->sum_of_peaks_bytes + 1));
+}
+
+static void print_notes(const struct fleet_spec *spec, const struct outcome *outcomes,
+			bool searched)
 {
 	const struct fleet_result *neap = &outcomes[RULE_COUNT - 1].result;
 	char share[UNITS_TEXT_BYTES];
@@ -254,7 +268,9 @@ static void print_notes(const struct outcome *outcomes, bool searched)
 	}
 	(void)printf(
 		" VMS FIT: the most VMs of this mix on this pool with ALL at most 1 %%; GAIN\nis "
-		"against static.\n");
+		"against static. With the peak of each VM, if one knew it, instead of its "
+		"maximum,\n%" PRIu64 " would fit.\n",
+		vms_by_peaks(spec, neap));
 	if (gain_percent(&outcomes[RULE_COUNT - 1], &outcomes[0]) > SMALL_GAIN_PERCENT)
 		return;
 	(void)printf(
@@ -300,13 +316,14 @@ static json_t *fleet_json(const struct fleet_spec *spec, const struct outcome *o
 	for (unsigned i = 0; i < RULE_COUNT; i++)
 		(void)json_array_append_new(rows, outcome_json(rules[i], &outcomes[i], &outcomes[0],
 							       searched));
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "fleet", spec->name,
-			 "seed", (json_int_t)spec->seed, "pool_bytes", (json_int_t)spec->pool_bytes,
-			 "duration_s", (json_int_t)spec->duration_s, "tick_s",
-			 (json_int_t)spec->tick_s, "vms", (json_int_t)any->vm_count,
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "fleet",
+			 spec->name, "seed", (json_int_t)spec->seed, "pool_bytes",
+			 (json_int_t)spec->pool_bytes, "duration_s", (json_int_t)spec->duration_s,
+			 "tick_s", (json_int_t)spec->tick_s, "vms", (json_int_t)any->vm_count,
 			 "demanded_bytes", (json_int_t)any->demanded_bytes, "peak_demand_bytes",
 			 (json_int_t)any->peak_demand_bytes, "sum_of_peaks_bytes",
-			 (json_int_t)any->sum_of_peaks_bytes, "rules", rows);
+			 (json_int_t)any->sum_of_peaks_bytes, "vms_by_peaks",
+			 (json_int_t)vms_by_peaks(spec, any), "rules", rows);
 }
 
 static int run_all(struct cli_call *call, const struct fleet_spec *spec,
@@ -332,7 +349,7 @@ static int tell(struct cli_call *call, const struct fleet_spec *spec,
 								      : EXIT_CODE_FAILED;
 	print_head(spec, &outcomes[0].result);
 	print_rules(outcomes, searched);
-	print_notes(outcomes, searched);
+	print_notes(spec, outcomes, searched);
 	return EXIT_CODE_OK;
 }
 

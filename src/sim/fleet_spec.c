@@ -254,9 +254,9 @@ static char *trim(char *text)
 {
 	char *end;
 
-	text += strspn(text, " \t");
+	text += strspn(text, " ");
 	end = text + strlen(text);
-	while (end > text && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\r'))
+	while (end > text && end[-1] == ' ')
 		*--end = '\0';
 	return text;
 }
@@ -355,6 +355,9 @@ static int read_line(struct parser *parser, const char *bytes, size_t len, struc
 				       "byte %zu is not a printable character of ASCII", i + 1);
 	memcpy(text, bytes, len);
 	text[len] = '\0';
+	for (char *c = text; *c; c++)
+		if (*c < ' ')
+			*c = ' '; /* a message may quote it */
 	text[strcspn(text, "#")] = '\0';
 	start = trim(text);
 	if (*start == '\0')

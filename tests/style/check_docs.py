@@ -59,11 +59,11 @@ def complaints_about_api():
             yield f"docs/api.md:1: is not what the build makes: cp {os.path.relpath(DOCS)}/api.md docs/"
 
 
-def complaints_about_blocks():
-    with open(f"{DOCS}/blocks.md", encoding="utf-8") as made:
-        if made.read() not in tree.read("docs/MEMORY.md"):
-            yield (f"docs/MEMORY.md: the states of a block are not what the build makes: put "
-                   f"{os.path.relpath(DOCS)}/blocks.md there")
+def complaints_about_parts():
+    for part, page in (("blocks.md", "docs/MEMORY.md"), ("fleet.md", "docs/POLICY.md")):
+        with open(f"{DOCS}/{part}", encoding="utf-8") as made:
+            if made.read() not in tree.read(page):
+                yield f"{page}: a table is not what the build makes: put {os.path.relpath(DOCS)}/{part} there"
 
 
 def known_flags(helps):
@@ -111,7 +111,7 @@ def main():
         tree.skip("man is not installed (tools/setup test)")
     helps = commands()
     found = list(complaints_about_man_pages(helps)) + list(complaints_about_api())
-    found += list(complaints_about_blocks()) + list(complaints_about_rooms())
+    found += list(complaints_about_parts()) + list(complaints_about_rooms())
     prose = ["README.md"] + [f"docs/{name}" for name in sorted(os.listdir(f"{tree.ROOT}/docs"))
                              if name.endswith(".md")]
     for path in prose:

@@ -23,7 +23,7 @@ static const struct {
 	{ "@MAN-RULES@\n", man_rules },	      { "@MAN-CONSTANTS@\n", man_constants },
 	{ "@MD-VERBS@\n", md_verbs },	      { "@MD-EVENTS@\n", md_events },
 	{ "@MD-STATES@\n", md_states },	      { "@MD-ERRORS@\n", md_errors },
-	{ "@MD-BLOCKS@\n", md_blocks },
+	{ "@MD-BLOCKS@\n", md_blocks },	      { "@MD-FLEET@\n", md_fleet },
 };
 
 static void print_line(const char *line)

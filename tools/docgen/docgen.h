@@ -23,4 +23,7 @@ void md_errors(void);
 /* blocks.c: in docs/MEMORY.md */
 void md_blocks(void);
 
+/* fleet.c: in docs/POLICY.md */
+void md_fleet(void);
+
 #endif
