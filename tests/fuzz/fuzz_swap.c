@@ -3,7 +3,7 @@
  * chooses:
  *  0  any bytes as what lies on the disk, as if their seal had been right: expanded, scattered.
  *  1  a block made of the bytes: gathered, compressed, expanded, scattered; it must come back.
- *  2  the bytes as takes and gives of the file's pages: no page twice, none lost.
+ *  2  the bytes as takes, gives and retirements of the file's pages: no page twice, none lost.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -85,9 +85,21 @@ static uint64_t mark(const struct swap_place *place, bool now)
 	return pages;
 }
 
+/* What is left of a place when its piece @bad is retired, which stays taken. */
+static struct swap_place without(struct swap_place place, unsigned bad)
+{
+	for (; bad + 1 < SWAP_MAX_PIECES; bad++) {
+		place.first_page[bad] = place.first_page[bad + 1];
+		place.len_pages[bad] = place.len_pages[bad + 1];
+	}
+	place.len_pages[bad] = 0;
+	return place;
+}
+
 static void take_and_give(const uint8_t *data, size_t size)
 {
-	uint64_t used, retired, expected = 0;
+	uint64_t used, retired, expected = 0, expected_retired = 0;
+	unsigned retirements = 0;
 	struct swap_extents extents;
 
 	memset(taken, 0, sizeof(taken));
@@ -97,7 +109,15 @@ static void take_and_give(const uint8_t *data, size_t size)
 		struct swap_place place = swap_extents_place(&extents, at);
 		uint32_t pages = 1 + data[i + 1] + (data[i] >= 2 * PLACES ? 256U : 0U);
 
-		if (place.len_pages[0]) {
+		if (place.len_pages[0] && data[i + 1] >= 0xf0 && retirements < SWAP_RETIRED_ROOM) {
+			unsigned bad = place.len_pages[1] ? data[i + 1] % 2 : 0;
+			struct swap_place rest = without(place, bad);
+
+			retirements++;
+			expected -= place.len_pages[bad] + mark(&rest, false);
+			expected_retired += place.len_pages[bad];
+			swap_extents_retire(&extents, at, bad);
+		} else if (place.len_pages[0]) {
 			expected -= mark(&place, false);
 			swap_extents_give(&extents, at);
 		} else if (swap_extents_take(&extents, at, pages) == 0) {
@@ -107,7 +127,7 @@ static void take_and_give(const uint8_t *data, size_t size)
 		}
 	}
 	swap_extents_count(&extents, &used, &retired);
-	require(used == expected && retired == 0);
+	require(used == expected && retired == expected_retired);
 	swap_extents_fini(&extents);
 }
 
