@@ -35,7 +35,7 @@ enum { CGROUP_LEVELS = 8, PATH_BYTES = 512, FILE_BYTES = 4096, NUMBER_BYTES = 32
 
 /* Shares of time in which some task waited for memory, and in which nobody did anything else, over the
  * last ten seconds. A host at a tenth is not one to grow on; and it is calm again at half of that. */
-enum { PSI_PERMILLE = 100, PSI_CALM_PERMILLE = 50 };
+enum { PSI_PERMILLE = 100, PSI_CALM_PERMILLE = 50, PSI_FRESH_MS = 1900 /* the kernel's is 2 s */ };
 
 /* One level of one controller. */
 struct level {
@@ -51,6 +51,7 @@ struct governor_host {
 	int meminfo_fd;
 	int psi_fds[2]; /* the host's, its cgroup's */
 	enum host_state main_state, psi_state;
+	uint64_t psi_ns; /* when it was looked at; 0: never */
 	unsigned level_count;
 	struct level levels[CGROUP_LEVELS];
 
@@ -163,11 +164,14 @@ static void add_host_ram(struct governor_host *host, struct sum *sum)
 static void add_level(struct level *level, struct sum *sum)
 {
 	uint64_t limit_bytes = read_number(level->limit_fd);
-	uint64_t usage_bytes = read_number(level->usage_fd), cache_bytes = 0;
+	uint64_t usage_bytes, cache_bytes = 0;
 	char text[FILE_BYTES];
 
 	/* Version 1 says "no limit" by a number that no machine has. */
-	if (limit_bytes >= (uint64_t)INT64_MAX - HUGE_FRAME_BYTES || usage_bytes == UINT64_MAX)
+	if (limit_bytes >= (uint64_t)INT64_MAX - HUGE_FRAME_BYTES)
+		return;
+	usage_bytes = read_number(level->usage_fd);
+	if (usage_bytes == UINT64_MAX)
 		return;
 	if (read_text(level->stat_fd, text, sizeof(text)) &&
 	    !find_number(text, "total_inactive_file ", &cache_bytes))
@@ -193,7 +197,7 @@ static enum host_state psi_state_of(unsigned some_permille, unsigned full_permil
 	return some_permille >= bound_permille ? HOST_SOFT : HOST_CLEAR;
 }
 
-static void add_psi(struct governor_host *host, struct sum *sum)
+static void look_at_psi(struct governor_host *host)
 {
 	unsigned some = 0, full = 0;
 	char text[FILE_BYTES];
@@ -215,6 +219,14 @@ static void add_psi(struct governor_host *host, struct sum *sum)
 		host->psi_state = entered;
 	else if (kept < host->psi_state)
 		host->psi_state = kept;
+}
+
+static void add_psi(struct governor_host *host, struct sum *sum, uint64_t now_ns)
+{
+	if (host->psi_ns == 0 || now_ns - host->psi_ns >= PSI_FRESH_MS * NS_PER_MS) {
+		look_at_psi(host);
+		host->psi_ns = now_ns;
+	}
 	add_state(sum, host->psi_state);
 }
 
@@ -231,7 +243,7 @@ bool governor_host_read(struct governor_host *host, uint64_t now_ns, enum host_s
 		for (unsigned i = 0; i < host->level_count; i++)
 			add_level(&host->levels[i], &sum);
 		if (!host->huge)
-			add_psi(host, &sum);
+			add_psi(host, &sum, now_ns);
 		host->read_ns = now_ns;
 		host->known = sum.known;
 		host->state = sum.state;

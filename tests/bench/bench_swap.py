@@ -144,7 +144,7 @@ def run_qemu(image, folder, seed):
 
 
 def run_neap(folder, seed):
-    flags = ["--memory", "%dM" % RAM_MIB, "--hugetlbfs", POOL, "--swap", folder]
+    flags = ["--memory", "%dM,mode=off" % RAM_MIB, "--hugetlbfs", POOL, "--swap", folder]
     with Vm(flags) as guest:
         fill(guest)
         return phases(guest, seed)

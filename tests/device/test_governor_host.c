@@ -116,7 +116,7 @@ static enum host_state look(struct rig *rig, uint64_t *ret_free_bytes)
 	enum host_state host_state = HOST_STATE_COUNT;
 	uint64_t free_bytes = 0;
 
-	rig->now_ns += NS_PER_S;
+	rig->now_ns += 2 * NS_PER_S;
 	assert_true(governor_host_read(rig->host, rig->now_ns, &host_state, &free_bytes));
 	if (ret_free_bytes)
 		*ret_free_bytes = free_bytes;
@@ -274,7 +274,7 @@ static void this_host_is_read_in_little_time(void **state)
 				 0);
 		began_ns = clock_now_ns();
 		for (uint64_t round = 1; round <= ROUNDS; round++)
-			known = governor_host_read(host, round * NS_PER_S, &host_state,
+			known = governor_host_read(host, round * 2 * NS_PER_S, &host_state,
 						   &free_bytes);
 		print_message("%s frames: %llu ns a reading%s\n", i ? "2 MiB" : "4 KiB",
 			      (unsigned long long)((clock_now_ns() - began_ns) / ROUNDS),

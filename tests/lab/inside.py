@@ -74,6 +74,8 @@ class Guest:
         self.name = f"lab{Guest.count}"
         self.lines, self.news = [], threading.Condition()
         self.start = time.monotonic()
+        if "mode=" not in memory and "startup=" not in memory:
+            memory += ",mode=off"  # jobs count what they moved themselves
         command = [NEAP, "run", "--name", self.name, "--cpus", str(cpus), "--memory", memory,
                    "--pages", pages, "--kernel", kernel, "--initrd", INITRD,
                    "--cmdline", f"console=ttyS0 quiet lab={lab} {append}", *flags]
