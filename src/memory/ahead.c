@@ -10,9 +10,9 @@
  *  2. fronts: what comes after the edge of a stream that moved within FRONT_LIFE_NS;
  *  3. the stock: what comes after the stream that moved last, else what is nearest to the latest
  *     touch. It is begun with the guest's first touch (before, the start itself wants the
- *     processors) and filled again while it is used, when a quarter of it is gone. Not for
- *     STOCK_REST_NS after some of it went back: a host whose use goes up and down would have us
- *     zero the same frames again and again.
+ *     processors). What is used is replaced some POOL_LIFE_NS later, not while the guest touches
+ *     on: on a busy host that made it wait for us. Not for STOCK_REST_NS after some of it went
+ *     back: a host whose use goes up and down would have us zero the same frames again and again.
  * When the guest runs faster than one thread zeroes, the pager zeroes what is touched and the keeper
  * what comes next, side by side.
  *
@@ -29,8 +29,8 @@
  *      makes it at the same time as we make the one after.
  *      On a host without a processor to spare we would be put aside while we hold that lock: then
  *      nothing is done in front of streams for CROWD_LIFE_NS (measured with ten threads for each
- *      processor: 1.3 to 4.6 times the time of the pager alone), nor is the stock filled because it
- *      is used; otherwise it grows by a block or so each POOL_LIFE_NS.
+ *      processor: 1.3 to 4.6 times the time of the pager alone), and the stock grows by a block or
+ *      so each POOL_LIFE_NS.
  *  A5  Who wishes works on it for WISH_NOW_NS at most, and then not for WISH_REST_NS, however many
  *      wishes there are: it is the thread of the devices.
  *
@@ -103,7 +103,6 @@ int ahead_init(struct ahead *ahead, struct ram *ram, const struct ram_config *co
 	*ahead = (struct ahead){ .ram = ram,
 				 .reader = { .fds = { -1, -1, -1, -1, -1 } },
 				 .look_again_ns = clock_now_ns() + POOL_LIFE_NS,
-				 .low_blocks = UINT64_MAX,
 				 .busy_block = UINT64_MAX,
 				 .at_block = UINT64_MAX };
 	(void)pthread_mutex_init(&ahead->lock, NULL);
@@ -181,13 +180,14 @@ static bool is_behind(const struct ahead *ahead, const struct stream_step *step)
 	       is_absent(ahead, middle);
 }
 
-/* There is work for the keeper before it would look by itself. */
-static bool uses_stock_up(struct ahead *ahead)
+/* The first touch of all? Asked by the pager only. */
+static bool is_first(struct ahead *ahead)
 {
-	if (count_fresh(ahead) >= atomic_load_explicit(&ahead->low_blocks, memory_order_relaxed))
-		return false;
-	atomic_store_explicit(&ahead->used, true, memory_order_relaxed);
-	return true;
+	bool first = !atomic_load_explicit(&ahead->touched, memory_order_relaxed);
+
+	if (first)
+		atomic_store(&ahead->touched, true);
+	return first;
 }
 
 int ahead_touched(struct ahead *ahead, uint64_t block, bool *ret_wake)
@@ -208,7 +208,7 @@ int ahead_touched(struct ahead *ahead, uint64_t block, bool *ret_wake)
 	}
 	atomic_store_explicit(&ahead->fronts[step.index].word, pack_front(&step),
 			      memory_order_relaxed);
-	*ret_wake = is_behind(ahead, &step) || uses_stock_up(ahead);
+	*ret_wake = is_behind(ahead, &step) || is_first(ahead);
 	return step.way * (int)ready;
 }
 
@@ -406,13 +406,16 @@ static bool is_wanted(const struct ahead *ahead, uint64_t front, uint64_t distan
 	return true;
 }
 
-/* The nearest one, but the very next only after NEXT_COMES_AFTER others (A4). */
+/* The distances 1, 2, 3... in another order: the very next only after NEXT_COMES_AFTER others (A4). */
+static uint64_t distance_of(uint64_t i)
+{
+	return i < NEXT_COMES_AFTER ? i + 2 : i == NEXT_COMES_AFTER ? 1 : i + 1;
+}
+
 static bool next_in_front(const struct ahead *ahead, uint64_t now_ns, uint64_t *ret_block)
 {
 	for (uint64_t i = 0; i < STREAM_WINDOW_MOST_BLOCKS; i++) {
-		uint64_t distance = i < NEXT_COMES_AFTER    ? i + 2
-				    : i == NEXT_COMES_AFTER ? 1
-							    : i + 1;
+		uint64_t distance = distance_of(i);
 
 		for (unsigned k = 0; k < STREAMS; k++)
 			if (is_live(&ahead->fronts[k], now_ns) &&
@@ -429,14 +432,11 @@ static bool is_stock(const struct ahead *ahead, uint64_t edge, int way, uint64_t
 	       is_absent(ahead, *ret_block) && !is_gone(ahead, *ret_block);
 }
 
-/* The nearest one to @edge that way; 0: either way. The @last nearest only after all others. */
-static bool next_from(const struct ahead *ahead, uint64_t edge, int way, uint64_t last,
-		      uint64_t *ret_block)
+/* The nearest one to @edge that way; 0: either way. */
+static bool next_from(const struct ahead *ahead, uint64_t edge, int way, uint64_t *ret_block)
 {
-	uint64_t block_count = ahead->ram->frames.block_count;
-
-	for (uint64_t i = 0; i < block_count + last; i++) {
-		uint64_t distance = i < block_count ? i + last : i - block_count;
+	for (uint64_t i = 0; i < ahead->ram->frames.block_count; i++) {
+		uint64_t distance = i ? distance_of(i - 1) : 0;
 
 		if ((way >= 0 && is_stock(ahead, edge, 1, distance, ret_block)) ||
 		    (way <= 0 && is_stock(ahead, edge, -1, distance, ret_block)))
@@ -448,13 +448,11 @@ static bool next_from(const struct ahead *ahead, uint64_t edge, int way, uint64_
 static bool next_of_stock(const struct ahead *ahead, uint64_t *ret_block)
 {
 	uint64_t recent = ahead->fronts[ahead->recent].seen;
-	int way = front_way(recent);
+	uint64_t edge = recent ? front_edge(recent) : 0;
 
-	if (!recent)
-		return next_from(ahead, 0, 1, 0, ret_block);
-	if (way && next_from(ahead, front_edge(recent), way, NEXT_COMES_AFTER + 1, ret_block))
+	if (recent && front_way(recent) && next_from(ahead, edge, front_way(recent), ret_block))
 		return true;
-	return next_from(ahead, front_edge(recent), 0, NEXT_COMES_AFTER + 1, ret_block); /* A4 */
+	return next_from(ahead, edge, 0, ret_block);
 }
 
 void ahead_note_crowded(struct ahead *ahead, uint64_t now_ns)
@@ -507,27 +505,12 @@ static void prepare(struct ahead *ahead, uint64_t block, uint64_t now_ns)
 	note_prepared(ahead, block, result, now_ns);
 }
 
-/* The stock is as full as it gets now. From where on touches that use it shall wake us? Never, when
- * there was nothing to fill it with, or when we would be in the way. */
-static void note_filled(struct ahead *ahead, const struct stock_room *room, uint64_t now_ns)
+static void look_at_begin(struct ahead *ahead, uint64_t now_ns)
 {
-	bool full = count_fresh(ahead) >= room->stock && !is_crowded(ahead, now_ns);
-
-	atomic_store_explicit(&ahead->low_blocks, full ? room->stock - room->stock / 4 : 0,
-			      memory_order_relaxed);
-	ahead->look_again_ns = next_reading(ahead);
-}
-
-static void rest(struct ahead *ahead, uint64_t now_ns)
-{
-	ahead->stock_rest_ns = ahead->look_again_ns = now_ns + STOCK_REST_NS;
-	atomic_store_explicit(&ahead->low_blocks, 0, memory_order_relaxed);
-}
-
-static void look_at_use(struct ahead *ahead, uint64_t now_ns)
-{
-	if (atomic_exchange(&ahead->used, false) && now_ns >= ahead->stock_rest_ns &&
-	    !is_crowded(ahead, now_ns))
+	if (ahead->begun || !atomic_load(&ahead->touched))
+		return;
+	ahead->begun = true;
+	if (!is_crowded(ahead, now_ns))
 		ahead->look_again_ns = now_ns;
 }
 
@@ -539,7 +522,7 @@ uint64_t ahead_step(struct ahead *ahead, uint64_t now_ns)
 	if (ahead->most_blocks == 0)
 		return UINT64_MAX;
 	look_at_fronts(ahead, now_ns);
-	look_at_use(ahead, now_ns);
+	look_at_begin(ahead, now_ns);
 	if (ahead->pool_read_ns == 0 || now_ns >= next_reading(ahead))
 		read_pool(ahead, now_ns);
 	room = room_now(ahead, now_ns);
@@ -550,7 +533,7 @@ uint64_t ahead_step(struct ahead *ahead, uint64_t now_ns)
 		uint64_t dropped = drop(ahead, most, now_ns);
 
 		ahead->pool_available += dropped;
-		rest(ahead, now_ns);
+		ahead->look_again_ns = now_ns + STOCK_REST_NS;
 		if (dropped)
 			return now_ns;
 	} else if (choose(ahead, &room, now_ns, &block)) {
@@ -558,7 +541,7 @@ uint64_t ahead_step(struct ahead *ahead, uint64_t now_ns)
 		return now_ns;
 	}
 	if (now_ns >= ahead->look_again_ns)
-		note_filled(ahead, &room, now_ns);
+		ahead->look_again_ns = next_reading(ahead);
 	return ahead->look_again_ns < next_reading(ahead) ? ahead->look_again_ns
 							  : next_reading(ahead);
 }
