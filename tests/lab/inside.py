@@ -23,8 +23,10 @@ import time
 MIB = 1 << 20
 TRIPLE_FAULT = 6  # the exit status of neap when its guest had one
 PATIENCE_S = 180  # for one thing of a guest; emulation on a busy machine is slow
+STRESS_PATIENCE_S = 280  # less than run waits for a word
 BUILD, CACHE, ARGS = sys.argv[1], sys.argv[2], sys.argv[3].split(",")
 NEAP = os.path.join(BUILD, "neap")
+TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 output_lock = threading.Lock()
 
 
@@ -475,11 +477,11 @@ def embedded():
           verified and ballooned and done.returncode == EMBEDDED_STATUS, time.monotonic() - since)
 
 
-def program(what, expected, *command):
+def program(what, expected, *command, seconds=PATIENCE_S, **environment):
     """A program that judges itself: exit status 0, its last line as what was seen."""
     since = time.monotonic()
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-                          cwd="/tmp", timeout=PATIENCE_S)
+                          cwd="/tmp", timeout=seconds, env=dict(os.environ, **environment))
     lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()] or [""]
     seen = lines[-1].strip() if done.returncode == 0 else f"exit status {done.returncode}: " + " / ".join(lines[-6:])
     check(what, expected, seen, done.returncode == 0, time.monotonic() - since)
@@ -494,6 +496,13 @@ def memory_stress(pages):
     for way in ((), ("--direct",)):
         program(f"stress {' '.join(way + ('--pages', pages))} on this kernel", "exit status 0",
                 os.path.join(BUILD, "tests/stress/stress"), *way, "--pages", pages, "--seconds", "5", "--dir", DISK)
+
+
+def vm_stress(pages):
+    """The embedded guest counts in all of its memory while the host takes it, gives it, and resets it."""
+    program(f"vm_stress {pages} on hardware KVM", "exit status 0", sys.executable,
+            os.path.join(TREE, "tests/stress/vm_stress.py"), pages, "1", "2", seconds=STRESS_PATIENCE_S,
+            NEAP=NEAP, NEAP_TEST_DIR=DISK, NEAP_TEST_PATIENCE_S="100")
 
 
 def kvm_suite():
@@ -567,9 +576,11 @@ def lanes(quick):
                        for i, memory_mib in enumerate((256, 4096)) for j, cpus in enumerate((1, 2))
                        for k, form in enumerate(KERNELS) if (i + j + k + odd) % 2 == 0])
     result[0] += [("embedded", embedded), ("balloon", balloon), ("reporting", reporting), ("demo", demo),
-                  ("checksums-2M", lambda: checksums("2M")), ("memory-stress-2M", lambda: memory_stress("2M"))]
+                  ("checksums-2M", lambda: checksums("2M")), ("memory-stress-2M", lambda: memory_stress("2M")),
+                  ("vm-stress-2M", lambda: vm_stress("2M"))]
     result[1] += [("small-pages", small_pages), ("kvm-suite", kvm_suite),
-                  ("checksums-4K", lambda: checksums("4K")), ("memory-stress-4K", lambda: memory_stress("4K"))]
+                  ("checksums-4K", lambda: checksums("4K")), ("memory-stress-4K", lambda: memory_stress("4K")),
+                  ("vm-stress-4K", lambda: vm_stress("4K"))]
     return result
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""vm_stress.py 2M|4K [SECONDS] - a real VM counts, shuffled and straight, while the host takes its memory.
+"""vm_stress.py 2M|4K [SECONDS [COUNTS]] - a real VM counts, shuffled and straight, while the host takes its memory.
 
 The embedded guest fills its working set and three processors count in every page of it, each its own
 way, with locked increments. Meanwhile the limit of its memory moves, the balloon takes and gives,
@@ -25,8 +25,8 @@ POOL = "/mnt"  # in our own namespace
 POOL_MIB, HOG_MIB, RAM_MIB, WORK_MIB = 80, 24, 96, 56
 BALLOON_MIB = 24
 COUNTERS = (1, 2, 3)
-ROUND_COUNTS = 12
 RESETS = 2
+PATIENCE_S = 2 * neapvm.PATIENCE_S  # all of its memory, while it swaps
 
 
 class Hog:
@@ -50,9 +50,9 @@ class Hog:
 
 
 class Stress:
-    def __init__(self, pages, seconds, dice, directory):
+    def __init__(self, pages, seconds, counts, dice, directory):
         self.dice = dice
-        self.seconds = seconds
+        self.seconds, self.counts = seconds, counts
         self.hog = Hog(dice) if pages == "2M" else None
         self.actions = self.most_taken = 0
         path = os.path.join(directory, "vm.json")
@@ -93,7 +93,7 @@ class Stress:
     def round(self):
         for cpu in COUNTERS:
             way = self.dice.choice(["", " random", " random 64K %d" % self.dice.randrange(1, 1000)])
-            self.vm.type("on %d count %d%s" % (cpu, ROUND_COUNTS, way))
+            self.vm.type("on %d count %d%s" % (cpu, self.counts, way))
         while self.counted() < len(COUNTERS):
             assert b"error" not in self.vm.output[self.vm.seen:], self.vm.output[-500:]
             self.act()
@@ -101,10 +101,14 @@ class Stress:
         if self.hog:
             self.hog.let_go()
         self.vm.type("join")
-        self.vm.expect("ok join", patience_s=60)
+        self.vm.expect("ok join", patience_s=PATIENCE_S)
         self.vm.call("vm.memory.limit", limit_bytes=RAM_MIB // 2 * MIB)  # or shuffled reads take minutes
-        self.vm.ask("tally", patience_s=60)
-        self.vm.ask("verify random 2M %d" % self.dice.randrange(1, 1000), patience_s=60)
+        self.vm.ask("tally", patience_s=PATIENCE_S)
+        self.vm.ask("verify random 2M %d" % self.dice.randrange(1, 1000), patience_s=PATIENCE_S)
+
+    def fill(self, seed):
+        self.vm.ask("report", patience_s=PATIENCE_S)  # else free memory is on its way through the queue
+        self.vm.ask("fill %dM %d" % (WORK_MIB, seed), patience_s=PATIENCE_S)
 
     def reset(self):
         """In the middle of it all; nothing of the old guest may be left, in RAM or in swap."""
@@ -112,16 +116,16 @@ class Stress:
             self.vm.type("on %d count 1000 random" % cpu)
         self.act()
         self.vm.call("vm.reset")
-        ready = self.vm.expect(r"ready cpus=(\d+)", patience_s=60)
+        ready = self.vm.expect(r"ready cpus=(\d+)", patience_s=PATIENCE_S)
         assert int(ready.group(1)) == len(COUNTERS) + 1, "a processor did not come back: %s" % ready.group(0)
         assert self.vm.call("vm.memory")["swap"]["used_bytes"] < WORK_MIB * MIB // 4
-        self.vm.ask("fill %dM %d" % (WORK_MIB, self.dice.randrange(1, 1000)), patience_s=60)
-        self.vm.ask("verify", patience_s=60)
+        self.fill(self.dice.randrange(1, 1000))
+        self.vm.ask("verify", patience_s=PATIENCE_S)
 
     def run(self):
         self.vm.rpc  # else its own sentence is the error
-        self.vm.expect("ready ", patience_s=60)
-        self.vm.ask("fill %dM" % WORK_MIB, patience_s=60)
+        self.vm.expect("ready ", patience_s=PATIENCE_S)
+        self.fill(1)
         end = time.monotonic() + self.seconds
         rounds = 0
         while rounds == 0 or time.monotonic() < end:
@@ -140,14 +144,14 @@ class Stress:
 
 
 def main():
-    pages, seconds = sys.argv[1], float((sys.argv + ["6"])[2])
+    pages, seconds, counts = (sys.argv[1:] + ["6", "12"][len(sys.argv) - 2:])[:3]
     seed = int(os.environ.get("NEAP_SEED", "20240229"), 0)
     print("seed: NEAP_SEED=%d" % seed, flush=True)
     if pages == "2M":
         subprocess.run(["mount", "-t", "hugetlbfs", "-o", "size=%dM,pagesize=2M" % POOL_MIB, "none", POOL],
                        check=True)
     with tempfile.TemporaryDirectory(dir=os.path.abspath(os.environ.get("NEAP_TEST_DIR", "."))) as directory:
-        stress = Stress(pages, seconds, random.Random(seed), directory)
+        stress = Stress(pages, float(seconds), int(counts), random.Random(seed), directory)
         try:
             stress.run()
         finally:
