@@ -76,6 +76,8 @@ static int read_own_flag(struct cli_call *call, int argc, char *argv[], int *ret
 			continue;
 		if (!flag->metavar && value)
 			return out_fail(EXIT_CODE_USAGE, "--%s takes no value", flag->name);
+		if (flag->metavar && call->flag_values[i])
+			return out_fail(EXIT_CODE_USAGE, "--%s is given twice", flag->name);
 		*ret_used = 1;
 		if (flag->metavar && !value) {
 			if (argc < 2)

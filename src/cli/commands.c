@@ -127,7 +127,8 @@ static const struct cli_command commands[] = {
 
 	{ "Trying out", "sim", "TRACE... | --fleet SPEC", "Replay or try out dynamic memory",
 	  "With TRACE files, which neap run --policy-trace writes: decides again, with the same code, "
-	  "and says whether each decision is what it was. With --set also what would have been "
+	  "and says whether each decision is what it was. A file that goes on where another ends comes "
+	  "after it: neap sim FILE.1 FILE. With --set also what would have been "
 	  "different; then a model of a guest answers instead of the recorded one, and the output says "
 	  "so.\n"
 	  "With --fleet: runs many VMs on one pool, tick by tick, by neap's policy, by two rules in the "

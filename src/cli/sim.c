@@ -118,8 +118,9 @@ static void print_result(const char *path, const struct replay_result *result, c
 	char span[UNITS_TEXT_BYTES];
 	struct out_table table;
 
-	(void)printf("%s: %" PRIu64 " ticks in %s\n", path, result->ticks,
-		     out_duration(result->span_ns, span));
+	(void)printf("%s: %" PRIu64 " ticks in %s%s\n", path, result->ticks,
+		     out_duration(result->span_ns, span),
+		     result->continues ? ", from where the one before ends" : "");
 	out_table_init(&table, columns, ARRAY_LEN(columns));
 	sums_row(&table, "as recorded", &result->recorded);
 	if (set)
@@ -142,13 +143,14 @@ static void print_difference(const char *path, const struct replay_difference *d
 		       difference->now);
 }
 
-static int replay_one(struct cli_call *call, const char *path, json_t *results)
+static int replay_one(struct cli_call *call, const char *path, struct replay_memory *memory,
+		      json_t *results)
 {
 	const char *set = cli_flag(call, "set"), *chart_path = cli_flag(call, "chart");
 	struct trace_chart *made = chart_path ? new_chart("A VM as recorded") : NULL;
-	struct replay_options options = { .set = set,
-					  .tick = made ? draw_tick : NULL,
-					  .ctx = made };
+	struct replay_options options = {
+		.set = set, .memory = memory, .tick = made ? draw_tick : NULL, .ctx = made
+	};
 	struct replay_result result;
 	struct err err = { 0 };
 	int ret = 0;
@@ -174,10 +176,11 @@ static int replay_one(struct cli_call *call, const char *path, json_t *results)
 static int replay_all(struct cli_call *call)
 {
 	json_t *results = cli_wants_json(call) ? json_array() : NULL;
+	struct replay_memory memory = { 0 };
 	int worst = EXIT_CODE_OK;
 
 	for (unsigned i = 0; i < call->arg_count; i++) {
-		int ret = replay_one(call, call->args[i], results);
+		int ret = replay_one(call, call->args[i], &memory, results);
 
 		worst = ret != EXIT_CODE_OK ? ret : worst;
 	}

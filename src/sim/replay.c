@@ -203,6 +203,30 @@ static int step_changed(struct replay *replay, struct policy_record *record, uin
 
 /* ---- Ticks and lines ---- */
 
+/* The same guest, and within the longest tick: the file before was its beginning. */
+static void recall(struct replay *replay, const struct policy_record *record)
+{
+	const struct replay_memory *memory = replay->options->memory;
+	uint64_t now_ns = record->input.now_ns;
+
+	if (!memory || !memory->is_set || record->input.guest_start_ns != memory->guest_start_ns ||
+	    now_ns < memory->now_ns || now_ns - memory->now_ns > LONGEST_TICK_S * NS_PER_S)
+		return;
+	replay->state = memory->state;
+	replay->result->continues = true;
+}
+
+static void remember(const struct replay *replay)
+{
+	struct replay_memory *memory = replay->options->memory;
+
+	if (memory)
+		*memory = (struct replay_memory){ .is_set = true,
+						  .guest_start_ns = replay->guest_start_ns,
+						  .now_ns = replay->now_ns,
+						  .state = replay->state };
+}
+
 static void step_again(struct replay *replay, struct policy_record *record, uint64_t line)
 {
 	struct policy_record now = *record;
@@ -218,6 +242,7 @@ static int tick(struct replay *replay, struct policy_record *record, uint64_t li
 	int ret = 0;
 
 	if (replay->result->ticks == 0) {
+		recall(replay, record);
 		since_ns = 0;
 		replay->recorded_assigned_bytes = record->decision.assigned_bytes;
 		replay->changed_assigned_bytes = record->decision.assigned_bytes;
@@ -286,6 +311,7 @@ int replay_file(const char *path, const struct replay_options *options,
 		(void)err_wrap(err, "%s:%" PRIu64, path, line);
 		return ret;
 	}
+	remember(&replay);
 	*ret_result = result;
 	return 0;
 }

@@ -35,6 +35,7 @@ struct replay_sums {
 struct replay_result {
 	uint64_t ticks;
 	uint64_t span_ns;
+	bool continues; /* the trace before, see replay_memory */
 	struct replay_difference difference;
 	struct replay_sums recorded, changed; /* changed: with other settings only */
 };
@@ -42,8 +43,16 @@ struct replay_result {
 /* A tick as it went; for charts. */
 typedef void (*replay_tick_fn)(void *ctx, const struct policy_record *record);
 
+/* What the policy remembered at the end of a trace, for the one that goes on where it ended. */
+struct replay_memory {
+	bool is_set;
+	uint64_t guest_start_ns, now_ns;
+	struct policy_state state;
+};
+
 struct replay_options {
-	const char *set; /* other settings, or NULL */
+	const char *set;	      /* other settings, or NULL */
+	struct replay_memory *memory; /* in and out, or NULL; begin with zeros */
 	replay_tick_fn tick;
 	void *ctx;
 };

@@ -79,6 +79,21 @@ def a_recorded_vm_is_decided_again_as_it_was(folder):
     expect(result["ticks"] == 1200, result)
 
 
+def a_trace_in_two_files_goes_on_from_the_first_to_the_second(folder):
+    whole, first, second = (os.path.join(folder, name) for name in ("whole.csv", "trace.csv.1", "trace.csv"))
+    neap(*SHORT, "--trace", whole)
+    with open(whole, encoding="ascii") as file:
+        lines = file.readlines()
+    for path, part in ((first, lines[:601]), (second, lines[:1] + lines[601:])):
+        with open(path, "w", encoding="ascii") as file:
+            file.writelines(part)
+    out = neap(first, second).stdout
+    expect(out.count("Every decision is as it was recorded.") == 2, out)
+    expect("600 ticks in 9 min 59 s, from where the one before ends" in out, out)
+    err = neap(second, status=FAILED).stderr  # alone, its beginning is missing
+    expect("trace.csv:2: " in err and "beginning is missing" in err, err)
+
+
 def another_decision_is_named_and_fails(folder):
     trace = os.path.join(folder, "trace.csv")
     neap(*SHORT, "--trace", trace)
@@ -123,6 +138,7 @@ def what_cannot_be_done_is_refused_before_anything_runs(folder):
                         ((), "give TRACE files or --fleet SPEC"),
                         (("x.csv", "--fleet", "mixed"), "not both"),
                         (("x.csv", "--brief"), "are for --fleet"),
+                        (("x.csv", "--set", "memory.weight=1", "--set=memory.weight=2"), "--set is given twice"),
                         (("x.csv", "y.csv", "--chart", "z.svg"), "one TRACE"),
                         (("--fleet", "mixed", "--set", "pool=1"), "pool must be from")):
         err = neap(*words, status=USAGE).stderr
@@ -137,7 +153,8 @@ TESTS = [a_fleet_prints_a_row_for_each_rule, a_fleet_as_json_has_the_numbers_of_
          the_same_seed_prints_the_same_table_and_another_seed_another,
          simultaneous_peaks_gain_nothing_and_it_says_so,
          a_fleet_of_a_file_is_run_and_a_mistake_in_it_is_said_with_its_line,
-         a_recorded_vm_is_decided_again_as_it_was, another_decision_is_named_and_fails,
+         a_recorded_vm_is_decided_again_as_it_was,
+         a_trace_in_two_files_goes_on_from_the_first_to_the_second, another_decision_is_named_and_fails,
          other_settings_are_answered_by_a_model_and_it_says_so, a_chart_is_svg_that_names_its_lines,
          what_cannot_be_done_is_refused_before_anything_runs]
 
