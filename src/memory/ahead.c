@@ -31,8 +31,7 @@
  *      nothing is done in front of streams for CROWD_LIFE_NS (measured with ten threads for each
  *      processor: 1.3 to 4.6 times the time of the pager alone), and the stock grows by a block or
  *      so each POOL_LIFE_NS.
- *  A5  Who wishes works on it for WISH_NOW_NS at most, and then not for WISH_REST_NS, however many
- *      wishes there are: it is the thread of the devices.
+ *  A5  is in ahead_wish.c.
  *
  * The pool is read every POOL_LIFE_NS while blocks are prepared, every POOL_IDLE_NS otherwise: 3 us
  * for the host's, 2 us for a mount's. -ENOSPC counts as a famine.
@@ -45,8 +44,8 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "memory/ahead_internal.h"
 #include "memory/block.h"
-#include "memory/ram_internal.h"
 
 #define POOL_LIFE_NS   (100 * NS_PER_MS)
 #define POOL_IDLE_NS   NS_PER_S
@@ -54,11 +53,8 @@
 #define FAMINE_LIFE_NS (2 * NS_PER_S)
 #define STOCK_REST_NS  (2 * NS_PER_S)
 #define CROWD_LIFE_NS  NS_PER_S
-#define WISH_LIFE_NS   (2 * NS_PER_S)
-#define WISH_NOW_NS    NS_PER_MS
-#define WISH_REST_NS   (5 * NS_PER_MS)
 
-enum { NEXT_COMES_AFTER = 3, STEP_BLOCKS = 8, GIVE_BACK_BLOCKS = 32, WISH_NOW_BLOCKS = 4 };
+enum { NEXT_COMES_AFTER = 3, STEP_BLOCKS = 8, GIVE_BACK_BLOCKS = 32 };
 
 /* struct ahead_front.word: bits 0-7 the window, bits 8-9 the way + 1, from bit 10 the edge. */
 enum { FRONT_WAY_SHIFT = 8, FRONT_EDGE_SHIFT = 10, FRONT_WINDOW_MASK = 0xff, FRONT_WAY_MASK = 3 };
@@ -124,24 +120,9 @@ void ahead_fini(struct ahead *ahead)
 	*ahead = (struct ahead){ 0 };
 }
 
-static bool is_absent(const struct ahead *ahead, uint64_t block)
-{
-	return frame_state_of(frames_peek(&ahead->ram->frames, block)) == FRAME_ABSENT;
-}
-
 static bool is_fresh(const struct ahead *ahead, uint64_t block)
 {
 	return frames_peek(&ahead->ram->frames, block) & FRAME_FRESH;
-}
-
-static bool is_gone(const struct ahead *ahead, uint64_t block)
-{
-	return known_find_set(&ahead->gone, block, block + 1) == block;
-}
-
-static uint64_t count_fresh(const struct ahead *ahead)
-{
-	return atomic_load_explicit(&ahead->ram->frames.fresh_blocks, memory_order_relaxed);
 }
 
 static uint64_t count_in(const struct ahead *ahead, enum frame_state state)
@@ -177,7 +158,7 @@ static bool is_behind(const struct ahead *ahead, const struct stream_step *step)
 
 	return step->way &&
 	       beyond(ahead, step->edge, step->way, step->window_blocks / 2, &middle) &&
-	       is_absent(ahead, middle);
+	       ahead_is_absent(ahead, middle);
 }
 
 /* The first touch of all? Asked by the pager only. */
@@ -198,7 +179,7 @@ int ahead_touched(struct ahead *ahead, uint64_t block, bool *ret_wake)
 	*ret_wake = false;
 	if (ahead->most_blocks == 0)
 		return 0;
-	if (is_gone(ahead, block))
+	if (ahead_is_gone(ahead, block))
 		known_clear(&ahead->gone, block, 1);
 	step = streams_touched(&ahead->streams, block);
 	ready = block == step.edge ? count_ready(ahead, block, step.way, step.map_blocks) : 0;
@@ -253,14 +234,7 @@ static uint64_t count_expected(struct ahead *ahead, uint64_t now_ns)
 	for (unsigned i = 0; i < STREAMS; i++)
 		if (is_live(&ahead->fronts[i], now_ns))
 			expected += front_window(ahead->fronts[i].seen);
-	(void)pthread_mutex_lock(&ahead->lock);
-	for (unsigned i = 0; i < ahead->wish_count; i++)
-		expected += ahead->wishes[i].end - ahead->wishes[i].first;
-	if (now_ns > ahead->granted_ns + WISH_LIFE_NS)
-		ahead->granted_blocks = 0;
-	expected += ahead->granted_blocks;
-	(void)pthread_mutex_unlock(&ahead->lock);
-	return expected;
+	return expected + ahead_count_wished(ahead, now_ns);
 }
 
 static bool in_famine(const struct ahead *ahead, uint64_t now_ns)
@@ -289,7 +263,7 @@ static struct stock_room room_now(struct ahead *ahead, uint64_t now_ns)
 	struct stock_view view = {
 		.pool_total = ahead->pool_total,
 		.pool_available = ahead->pool_available,
-		.fresh = count_fresh(ahead),
+		.fresh = ahead_count_fresh(ahead),
 		.most = ahead->most_blocks,
 		.expected = count_expected(ahead, now_ns),
 		.has_swapped = count_in(ahead, FRAME_SWAPPED) > 0,
@@ -325,7 +299,8 @@ static uint64_t drop(struct ahead *ahead, uint64_t most, uint64_t now_ns)
 	uint64_t total = ahead->ram->frames.block_count, dropped = 0;
 	uint64_t block = atomic_load_explicit(&ahead->drop_cursor, memory_order_relaxed);
 
-	for (uint64_t seen = 0; seen < total && dropped < most && count_fresh(ahead); seen++) {
+	for (uint64_t seen = 0; seen < total && dropped < most && ahead_count_fresh(ahead);
+	     seen++) {
 		block = block == 0 || block > total ? total - 1 : block - 1;
 		if (!is_fresh(ahead, block) || (now_ns && is_expected(ahead, block, now_ns)))
 			continue;
@@ -358,38 +333,8 @@ static bool is_ballooned(const struct ahead *ahead, uint64_t block)
 	const struct ram_events *events = &ahead->ram->events;
 	uint64_t dead[BLOCK_PAGE_WORDS] = { 0 };
 
-	return is_gone(ahead, block) && events->dead &&
+	return ahead_is_gone(ahead, block) && events->dead &&
 	       events->dead(events->ctx, block * BLOCK_PAGES, dead);
-}
-
-/* What was prepared for a wish is kept for a while. */
-static void grant_locked(struct ahead *ahead)
-{
-	ahead->granted_blocks++;
-	ahead->granted_ns = clock_now_ns();
-}
-
-static bool next_wish(struct ahead *ahead, uint64_t *ret_block)
-{
-	bool found = false;
-
-	(void)pthread_mutex_lock(&ahead->lock);
-	while (ahead->wish_count && !found) {
-		struct ahead_range *wish = &ahead->wishes[ahead->wish_count - 1];
-
-		while (wish->first < wish->end &&
-		       (!is_absent(ahead, wish->first) || is_gone(ahead, wish->first)))
-			wish->first++;
-		found = wish->first < wish->end;
-		if (found)
-			*ret_block = wish->first++;
-		else
-			ahead->wish_count--;
-	}
-	if (found)
-		grant_locked(ahead);
-	(void)pthread_mutex_unlock(&ahead->lock);
-	return found;
 }
 
 /* The block at @distance after the edge of @front, if it should be prepared. */
@@ -400,7 +345,8 @@ static bool is_wanted(const struct ahead *ahead, uint64_t front, uint64_t distan
 
 	if (distance > front_window(front) ||
 	    !beyond(ahead, front_edge(front), front_way(front), distance, &block) ||
-	    block == ahead->busy_block || !is_absent(ahead, block) || is_ballooned(ahead, block))
+	    block == ahead->busy_block || !ahead_is_absent(ahead, block) ||
+	    is_ballooned(ahead, block))
 		return false;
 	*ret_block = block;
 	return true;
@@ -429,7 +375,7 @@ static bool is_stock(const struct ahead *ahead, uint64_t edge, int way, uint64_t
 		     uint64_t *ret_block)
 {
 	return beyond(ahead, edge, way, distance, ret_block) && *ret_block != ahead->busy_block &&
-	       is_absent(ahead, *ret_block) && !is_gone(ahead, *ret_block);
+	       ahead_is_absent(ahead, *ret_block) && !ahead_is_gone(ahead, *ret_block);
 }
 
 /* The nearest one to @edge that way; 0: either way. */
@@ -469,10 +415,10 @@ static bool is_crowded(const struct ahead *ahead, uint64_t now_ns)
 static bool choose(struct ahead *ahead, const struct stock_room *room, uint64_t now_ns,
 		   uint64_t *ret_block)
 {
-	uint64_t fresh = count_fresh(ahead);
+	uint64_t fresh = ahead_count_fresh(ahead);
 
 	if (fresh < room->ahead &&
-	    (next_wish(ahead, ret_block) ||
+	    (ahead_next_wish(ahead, ret_block) ||
 	     (!is_crowded(ahead, now_ns) && next_in_front(ahead, now_ns, ret_block))))
 		return true;
 	return fresh < room->stock && now_ns >= ahead->look_again_ns &&
@@ -481,7 +427,7 @@ static bool choose(struct ahead *ahead, const struct stock_room *room, uint64_t 
 
 static uint64_t next_reading(const struct ahead *ahead)
 {
-	return ahead->pool_read_ns + (count_fresh(ahead) ? POOL_LIFE_NS : POOL_IDLE_NS);
+	return ahead->pool_read_ns + (ahead_count_fresh(ahead) ? POOL_LIFE_NS : POOL_IDLE_NS);
 }
 
 /* A block whose lock is taken is being made by the pager: the next time another one is chosen. What is
@@ -505,6 +451,15 @@ static void prepare(struct ahead *ahead, uint64_t block, uint64_t now_ns)
 	note_prepared(ahead, block, result, now_ns);
 }
 
+static bool give_back(struct ahead *ahead, uint64_t blocks, uint64_t now_ns)
+{
+	uint64_t dropped = drop(ahead, blocks < STEP_BLOCKS ? blocks : STEP_BLOCKS, now_ns);
+
+	ahead->pool_available += dropped;
+	ahead->look_again_ns = now_ns + STOCK_REST_NS;
+	return dropped > 0;
+}
+
 static void look_at_begin(struct ahead *ahead, uint64_t now_ns)
 {
 	if (ahead->begun || !atomic_load(&ahead->touched))
@@ -526,15 +481,9 @@ uint64_t ahead_step(struct ahead *ahead, uint64_t now_ns)
 	if (ahead->pool_read_ns == 0 || now_ns >= next_reading(ahead))
 		read_pool(ahead, now_ns);
 	room = room_now(ahead, now_ns);
-	fresh = count_fresh(ahead);
+	fresh = ahead_count_fresh(ahead);
 	if (fresh > room.keep) {
-		uint64_t most = fresh - room.keep < STEP_BLOCKS ? fresh - room.keep : STEP_BLOCKS;
-
-		uint64_t dropped = drop(ahead, most, now_ns);
-
-		ahead->pool_available += dropped;
-		ahead->look_again_ns = now_ns + STOCK_REST_NS;
-		if (dropped)
+		if (give_back(ahead, fresh - room.keep, now_ns))
 			return now_ns;
 	} else if (choose(ahead, &room, now_ns, &block)) {
 		prepare(ahead, block, now_ns);
@@ -544,61 +493,4 @@ uint64_t ahead_step(struct ahead *ahead, uint64_t now_ns)
 		ahead->look_again_ns = next_reading(ahead);
 	return ahead->look_again_ns < next_reading(ahead) ? ahead->look_again_ns
 							  : next_reading(ahead);
-}
-
-/* What does not fit any more is forgotten: it is only a wish. */
-static void add_wish_locked(struct ahead *ahead, uint64_t first, uint64_t end)
-{
-	struct ahead_range *last = &ahead->wishes[ahead->wish_count - (ahead->wish_count > 0)];
-
-	if (first >= end)
-		return;
-	if (ahead->wish_count && first == last->end)
-		last->end = end;
-	else if (ahead->wish_count && end == last->first)
-		last->first = first;
-	else if (ahead->wish_count < AHEAD_WISHES)
-		ahead->wishes[ahead->wish_count++] = (struct ahead_range){ first, end };
-}
-
-static void grant(struct ahead *ahead)
-{
-	(void)pthread_mutex_lock(&ahead->lock);
-	grant_locked(ahead);
-	(void)pthread_mutex_unlock(&ahead->lock);
-}
-
-/* Prepare now what may take WISH_NOW_NS together. The first block that is left over. */
-static uint64_t prepare_now(struct ahead *ahead, uint64_t first, uint64_t end)
-{
-	uint64_t room = atomic_load_explicit(&ahead->room_blocks, memory_order_relaxed);
-	uint64_t start_ns = clock_now_ns();
-
-	if (start_ns < atomic_load_explicit(&ahead->rest_until_ns, memory_order_relaxed))
-		return first;
-	for (unsigned prepared = 0; first < end && prepared < WISH_NOW_BLOCKS; first++) {
-		if (!is_absent(ahead, first))
-			continue;
-		if (count_fresh(ahead) >= room || clock_now_ns() - start_ns >= WISH_NOW_NS ||
-		    block_prepare(ahead->ram, first) == -ENOSPC)
-			break;
-		grant(ahead);
-		prepared++;
-		atomic_store_explicit(&ahead->rest_until_ns, clock_now_ns() + WISH_REST_NS,
-				      memory_order_relaxed); /* A5 */
-	}
-	return first;
-}
-
-void ahead_prepare(struct ahead *ahead, uint64_t first_block, uint64_t block_count)
-{
-	uint64_t end = first_block + block_count;
-
-	if (ahead->most_blocks == 0)
-		return;
-	known_clear(&ahead->gone, first_block, block_count);
-	first_block = prepare_now(ahead, first_block, end);
-	(void)pthread_mutex_lock(&ahead->lock);
-	add_wish_locked(ahead, first_block, end);
-	(void)pthread_mutex_unlock(&ahead->lock);
 }

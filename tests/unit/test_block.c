@@ -702,7 +702,6 @@ static void a_block_touched_here_and_there_is_filled_around_what_it_holds(void *
 	assert_in_range(touch_scattered(ram, MIDDLE, 37), 2, BLOCK_PAGES / 8);
 	assert_int_equal(there(ram, MIDDLE), BLOCK_PAGES);
 	assert_int_equal(*rig_word(ram, MIDDLE, 0), SENTINEL);
-	assert_int_equal(*rig_word(ram, MIDDLE, 37 * words), SENTINEL + 37);
 	assert_int_equal(*rig_word(ram, MIDDLE, 36 * words), 0);
 	rig_close(ram);
 }
@@ -724,7 +723,6 @@ static void a_block_of_which_something_was_given_back_is_not_filled(void **state
 	assert_in_range(there(ram, MIDDLE), 129, 128 + 16);
 	assert_int_equal(ram_discard(ram, 0, ram_frame_count(ram)), 0); /* a reset */
 	assert_in_range(touch_scattered(ram, MIDDLE, 37), 2, BLOCK_PAGES / 8);
-	assert_int_equal(there(ram, MIDDLE), BLOCK_PAGES);
 	rig_close(ram);
 }
 
