@@ -24,6 +24,7 @@ static const struct {
 	{ "@MD-VERBS@\n", md_verbs },	      { "@MD-EVENTS@\n", md_events },
 	{ "@MD-STATES@\n", md_states },	      { "@MD-ERRORS@\n", md_errors },
 	{ "@MD-BLOCKS@\n", md_blocks },	      { "@MD-FLEET@\n", md_fleet },
+	{ "@MAN-FLEET@\n", man_fleet },
 };
 
 static void print_line(const char *line)

@@ -23,7 +23,8 @@ void md_errors(void);
 /* blocks.c: in docs/MEMORY.md */
 void md_blocks(void);
 
-/* fleet.c: in docs/POLICY.md */
+/* fleet.c: in docs/POLICY.md, and neap-sim(1) */
 void md_fleet(void);
+void man_fleet(void);
 
 #endif
