@@ -12,6 +12,9 @@
  * tasks wait for memory (PSI): that is a shortage, whatever is free. Guests on huge pages wait for
  * nothing that PSI sees, so it tells nothing about their pool.
  *
+ * What a reading costs, after a second of sleep: 37 us for /proc/meminfo, 9 us for PSI, 6 us for any
+ * other file. So a host with plenty of RAM is looked at every other tick.
+ *
  * Limits. CGROUP_LEVELS levels; both versions of cgroups where systemd mounts them. Files are opened
  * once: a process that is moved to another cgroup later is still seen in the old one.
  *
@@ -55,7 +58,8 @@ struct governor_host {
 	unsigned level_count;
 	struct level levels[CGROUP_LEVELS];
 
-	uint64_t read_ns; /* 0: never */
+	uint64_t read_ns;  /* 0: never */
+	uint64_t fresh_ns; /* for so long */
 	bool known;
 	enum host_state state;
 	uint64_t free_bytes;
@@ -112,6 +116,7 @@ static bool find_number(const char *text, const char *word, uint64_t *ret_number
 /* What the gauges said so far. */
 struct sum {
 	bool known;
+	bool scarce; /* less than a quarter is free somewhere */
 	enum host_state state;
 	uint64_t free_bytes;
 };
@@ -129,6 +134,7 @@ static void add_gauge(struct sum *sum, enum host_state *state, uint64_t total_by
 
 	*state = host_state_step(&marks, *state, free_bytes);
 	add_state(sum, *state);
+	sum->scarce |= free_bytes < total_bytes / 4;
 	free_bytes = minus(free_bytes, marks.enter_bytes[HOST_SOFT]);
 	if (!sum->known || free_bytes < sum->free_bytes)
 		sum->free_bytes = free_bytes;
@@ -235,7 +241,7 @@ bool governor_host_read(struct governor_host *host, uint64_t now_ns, enum host_s
 {
 	struct sum sum = { 0 };
 
-	if (host->read_ns == 0 || now_ns - host->read_ns >= HOST_FRESH_MS * NS_PER_MS) {
+	if (host->read_ns == 0 || now_ns - host->read_ns >= host->fresh_ns) {
 		if (host->huge)
 			add_pool(host, &sum);
 		else
@@ -245,6 +251,8 @@ bool governor_host_read(struct governor_host *host, uint64_t now_ns, enum host_s
 		if (!host->huge)
 			add_psi(host, &sum, now_ns);
 		host->read_ns = now_ns;
+		host->fresh_ns =
+			(host->huge || sum.scarce ? HOST_FRESH_MS : HOST_PLENTY_MS) * NS_PER_MS;
 		host->known = sum.known;
 		host->state = sum.state;
 		host->free_bytes = sum.free_bytes;

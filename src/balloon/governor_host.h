@@ -27,10 +27,11 @@ void governor_host_destroy(struct governor_host *host);
  * governor_host_read() - the worst of all that bounds this VM
  * @ret_free_bytes: what it could get before the next of them is below its soft mark
  *
- * Readings are kept for HOST_FRESH_MS. False: nothing can be read here.
+ * Readings are kept for HOST_FRESH_MS, or HOST_PLENTY_MS while more than a quarter of the host's RAM
+ * is free (frames of 4 KiB). False: nothing can be read here.
  */
 bool governor_host_read(struct governor_host *host, uint64_t now_ns, enum host_state *ret_state,
 			uint64_t *ret_free_bytes);
-enum { HOST_FRESH_MS = 200 };
+enum { HOST_FRESH_MS = 200, HOST_PLENTY_MS = 1900 };
 
 #endif

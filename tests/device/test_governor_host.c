@@ -159,10 +159,17 @@ static void readings_are_kept_for_a_moment(void **state)
 	open_host(rig);
 	assert_int_equal(look(rig, NULL), HOST_CLEAR);
 	put_available(rig, 50 * MIB_BYTES);
+	assert_true(
+		governor_host_read(rig->host, rig->now_ns + NS_PER_S, &host_state, &free_bytes));
+	assert_int_equal(host_state, HOST_CLEAR); /* there was plenty */
+	assert_int_equal(look(rig, NULL), HOST_LOW);
+	put_available(rig, RAM_BYTES / 2);
 	assert_true(governor_host_read(rig->host, rig->now_ns + 100 * NS_PER_MS, &host_state,
 				       &free_bytes));
+	assert_int_equal(host_state, HOST_LOW);
+	assert_true(governor_host_read(rig->host, rig->now_ns + 300 * NS_PER_MS, &host_state,
+				       &free_bytes));
 	assert_int_equal(host_state, HOST_CLEAR);
-	assert_int_equal(look(rig, NULL), HOST_LOW);
 }
 
 static void a_limit_anywhere_up_the_tree_bounds_it(void **state)
