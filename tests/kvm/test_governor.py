@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """Dynamic memory of whole VMs with the embedded guest, whose statistics follow what it fills.
 
-`slow` as the last argument runs the cases that wait for the end of the boot grace, 45 s.
+`slow` as the last argument runs the cases that wait for the end of the boot grace, 45 s: SlowShrink,
+SlowGrow and SlowSwap, each a VM that mostly sleeps, so the suite runs them side by side.
 """
 import os
 import subprocess
@@ -226,9 +227,7 @@ class Trace(Base):
 
 
 @unittest.skipUnless(SLOW, "slow")
-class Slow(Base):
-    """One VM each, side by side in time: each waits for the end of its boot grace."""
-
+class SlowShrink(Base):
     def test_it_shrinks_after_the_grace_not_on_old_statistics_and_starts_anew_after_a_reset(self):
         vm = self.start("512M,minimum=64M")
         began = time.monotonic()
@@ -253,6 +252,9 @@ class Slow(Base):
         vm.ask("fill 100M")
         self.assertEqual(vm.ask("verify")["bad_bytes"], "0")
 
+
+@unittest.skipUnless(SLOW, "slow")
+class SlowGrow(Base):
     def test_what_was_given_away_comes_back_when_it_is_needed(self):
         vm = self.start("512M,minimum=64M")
         vm.ask("fill 60M")
@@ -264,6 +266,31 @@ class Slow(Base):
         print("%d MiB filled -> %d MiB assigned after %.2f s" % (more, view["assigned_bytes"] // MIB, took_s))
         self.assertLess(took_s, 4)
         self.assertEqual(vm.ask("verify")["bad_bytes"], "0")
+
+
+@unittest.skipUnless(SLOW, "slow")
+class SlowSwap(Base):
+    def test_a_guest_without_a_driver_is_swapped_down_to_its_grant_and_no_limit_of_the_users_is_raised(self):
+        base = os.environ.get("NEAP_TEST_DIR") or os.path.dirname(os.path.abspath(neapvm.neap_path()))
+        with tempfile.TemporaryDirectory(prefix="neap-swap-", dir=base) as swap:
+            vm = self.start("128M,minimum=64M,ahead=0", "--swap", swap, "--cmdline", "balloon=off")
+            vm.ask("fill 110M")
+            vm.call("vm.memory.grant", grant_bytes=80 * MIB)
+            self.assertEqual(vm.call("vm.memory")["limit_bytes"], 0)  # not in the boot grace
+            view, _ = self.await_policy(lambda p: p.get("swap_limit_bytes") == 80 * MIB, 3 * GRACE_S)
+            self.assertEqual(view["target_bytes"], 128 * MIB)
+            self.assertEqual(vm.call("vm.memory")["limit_bytes"], 80 * MIB)
+            until = time.monotonic() + neapvm.PATIENCE_S
+            while vm.call("vm.memory")["resident_bytes"] > 80 * MIB:
+                self.assertLess(time.monotonic(), until)
+                time.sleep(0.05)
+            self.assertEqual(vm.call("vm.memory.limit", limit_bytes=100 * MIB)["limit_bytes"], 80 * MIB)
+            self.assertEqual(vm.call("vm.memory.limit", limit_bytes=64 * MIB)["limit_bytes"], 64 * MIB)
+            vm.call("vm.memory.limit", limit_bytes=100 * MIB)
+            vm.call("vm.memory.set", mode="manual")
+            self.assertEqual(vm.call("vm.memory")["limit_bytes"], 100 * MIB)
+            self.assertEqual(vm.ask("verify")["bad_bytes"], "0")
+            vm.close()
 
 
 if __name__ == "__main__":
