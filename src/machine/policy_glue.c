@@ -61,7 +61,8 @@ static void observe_engine(const struct machine *machine, struct policy_input *i
 
 	ram_read_statistics(machine->ram, &statistics);
 	input->has_stall = ram_has_pager(machine->ram);
-	input->stall_ns = statistics.stall_ns;
+	/* A first touch that is answered at once tells of a busy host, not of too little memory. */
+	input->stall_ns = statistics.kept_waiting_ns;
 	input->has_active = statistics.sample_periods > 0;
 	input->active_percent = statistics.active_percent;
 	input->can_swap = machine->config->swap.dir && !statistics.swap_closed;
@@ -90,7 +91,7 @@ static uint64_t read_stall_ns(void *ctx)
 	struct ram_statistics statistics;
 
 	ram_read_statistics(machine->ram, &statistics);
-	return statistics.stall_ns;
+	return statistics.kept_waiting_ns;
 }
 
 /* ---- Act ---- */

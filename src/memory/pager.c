@@ -73,7 +73,7 @@ struct pager {
 	struct watched watched;
 
 	/* Written by the thread, read by any. */
-	_Atomic uint64_t faults, stall_ns, starved_ns, ahead_hits;
+	_Atomic uint64_t faults, stall_ns, kept_waiting_ns, starved_ns, ahead_hits;
 	_Atomic uint64_t asleep, asleep_since_sum_ns,
 		starving_since_ns; /* of those who sleep now */
 };
@@ -132,6 +132,7 @@ static void put_to_sleep(struct pager *pager, struct sleeper sleeper, enum touch
 static void count_awake(struct pager *pager, const struct sleeper *sleeper, uint64_t now_ns)
 {
 	add(&pager->stall_ns, now_ns - sleeper->since_ns);
+	add(&pager->kept_waiting_ns, now_ns - sleeper->since_ns);
 	add(&pager->asleep, UINT64_MAX);
 	add(&pager->asleep_since_sum_ns, 0 - sleeper->since_ns);
 }
@@ -396,12 +397,13 @@ void pager_read_statistics(const struct pager *pager, struct ram_statistics *sta
 {
 	uint64_t now_ns = clock_now_ns();
 	uint64_t starving_since_ns = read_counter(&pager->starving_since_ns);
+	uint64_t asleep_ns =
+		read_counter(&pager->asleep) * now_ns - read_counter(&pager->asleep_since_sum_ns);
 
 	statistics->faults = read_counter(&pager->faults);
 	statistics->ahead_hits = read_counter(&pager->ahead_hits);
-	statistics->stall_ns = read_counter(&pager->stall_ns) +
-			       read_counter(&pager->asleep) * now_ns -
-			       read_counter(&pager->asleep_since_sum_ns);
+	statistics->stall_ns = read_counter(&pager->stall_ns) + asleep_ns;
+	statistics->kept_waiting_ns = read_counter(&pager->kept_waiting_ns) + asleep_ns;
 	statistics->starved_ns = read_counter(&pager->starved_ns) +
 				 (starving_since_ns ? now_ns - starving_since_ns : 0);
 }

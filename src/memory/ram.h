@@ -72,17 +72,20 @@ struct ram_statistics {
 	uint64_t limit_bytes;			 /* now */
 	uint64_t faults;			 /* touches that the pager answered */
 	uint64_t stall_ns;			 /* sum of the time that those who touched slept */
-	uint64_t starved_ns;			 /* of it, because the host had no frame */
-	uint64_t ahead_hits;			 /* first touches that found a prepared block */
-	uint64_t swap_out_bytes, swap_in_bytes;	 /* of guest RAM, moved */
-	uint64_t swap_out_zero_bytes;		 /* of it, all zeros: nothing was stored */
-	uint64_t swap_out_famine_bytes;		 /* of it, why: the host had no frame, */
-	uint64_t swap_out_limit_bytes;		 /* limit_bytes, */
-	uint64_t swap_out_balloon_bytes;	 /* or most of it was in the balloon already */
-	uint64_t swap_ahead_bytes;		 /* of swap_in_bytes: before they were touched */
-	uint64_t swap_back_bytes;		 /* of it, since nothing was short any more */
-	uint64_t swap_aborts;			 /* evictions that the guest came before */
-	uint64_t refaults;			 /* touches of swapped blocks */
+	uint64_t
+		kept_waiting_ns; /* of it, by touches that could not be answered at once: the host had
+				   * no frame, or the block was in swap */
+	uint64_t starved_ns;	 /* of it, because the host had no frame */
+	uint64_t ahead_hits;	 /* first touches that found a prepared block */
+	uint64_t swap_out_bytes, swap_in_bytes;	   /* of guest RAM, moved */
+	uint64_t swap_out_zero_bytes;		   /* of it, all zeros: nothing was stored */
+	uint64_t swap_out_famine_bytes;		   /* of it, why: the host had no frame, */
+	uint64_t swap_out_limit_bytes;		   /* limit_bytes, */
+	uint64_t swap_out_balloon_bytes;	   /* or most of it was in the balloon already */
+	uint64_t swap_ahead_bytes;		   /* of swap_in_bytes: before they were touched */
+	uint64_t swap_back_bytes;		   /* of it, since nothing was short any more */
+	uint64_t swap_aborts;			   /* evictions that the guest came before */
+	uint64_t refaults;			   /* touches of swapped blocks */
 	uint64_t swap_size_bytes, swap_used_bytes; /* now */
 	uint64_t swap_write_errors, swap_read_errors;
 	bool swap_closed;	 /* now: after errors nothing more is swapped out */

@@ -87,7 +87,7 @@ struct policy_input {
 
 	/* the memory engine */
 	bool has_stall;
-	uint64_t stall_ns; /* counter: vCPU time spent waiting for the pager */
+	uint64_t stall_ns; /* counter: time that touches waited for memory that was not there */
 	bool has_active;
 	uint32_t active_percent;
 	bool can_swap;

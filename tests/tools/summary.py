@@ -14,6 +14,7 @@ CASE = re.compile(r"^\[ +(OK|FAILED|SKIPPED) +\] (\S+?):?$", re.M)
 CHECK = re.compile(r"^(ok|FAILED) +[\d.]+ s  ([^:]+): (.*)$", re.M)
 LISTED = re.compile(r"^\[ +(PASSED|FAILED|SKIPPED) +\] \d+ test", re.M)
 REASON = re.compile(r"^.*skipped: *(.+)$", re.M | re.I)
+SAID_MAX = 400
 GOOD = {"OK", "EXPECTEDFAIL"}
 
 
@@ -58,7 +59,7 @@ def status_of(entry):
     said = [line.strip() for stream in ("stdout", "stderr") for line in (entry.get(stream) or "").splitlines()
             if line.strip()]
     return (f"exit status {entry['returncode']} after {entry.get('duration', 0):.1f} s" +
-            (f"; it said last: {said[-1]}" if said else ""))
+            (f"; it said last: {said[-1][:SAID_MAX]}" if said else ""))
 
 
 def main(paths):
