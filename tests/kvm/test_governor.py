@@ -28,6 +28,8 @@ class Base(unittest.TestCase):
         self.vm = neapvm.Vm(["--memory", memory + ",pages=4K", *flags])
         self.addCleanup(self.vm.close)
         self.vm.expect("ready")
+        if "policy" in self.vm.call("vm.memory"):
+            self.await_policy(lambda p: "rule" in p)  # the first decision is made
         return self.vm
 
     def policy(self):
