@@ -68,6 +68,14 @@ enum host_state host_state_step(const struct host_marks *marks, enum host_state 
 	return state;
 }
 
+uint32_t host_active_step(uint32_t before_percent, uint32_t measured_percent)
+{
+	uint32_t distance = measured_percent > before_percent ? measured_percent - before_percent
+							      : before_percent - measured_percent;
+
+	return distance >= POLICY_ACTIVE_STEP_PERCENT ? measured_percent : before_percent;
+}
+
 static uint64_t frames_up(uint64_t bytes, uint64_t frame_bytes)
 {
 	return bytes / frame_bytes + (bytes % frame_bytes != 0);

@@ -21,15 +21,20 @@ struct host_marks host_marks(uint64_t pool_bytes);
 enum host_state host_state_step(const struct host_marks *marks, enum host_state before,
 				uint64_t free_bytes);
 
+/* The active part to divide by now: @before, the one used last, until what was @measured is farther
+ * from it than samples sway. A new VM begins with what was measured first. */
+uint32_t host_active_step(uint32_t before_percent, uint32_t measured_percent);
+
 /* A VM as the host sees it. */
 struct host_vm {
 	uint64_t minimum_bytes, maximum_bytes, want_bytes;
 	uint64_t held_bytes; /* of the pool, now */
 	uint32_t weight;
 	bool has_active;
-	uint32_t active_percent; /* f: idle memory costs four times as much */
-	bool reserved;		 /* keeps what it holds */
-	uint64_t grant_bytes;	 /* the answer */
+	uint32_t
+		active_percent; /* f, by host_active_step(): idle memory costs four times as much */
+	bool reserved;		/* keeps what it holds */
+	uint64_t grant_bytes;	/* the answer */
 
 	uint64_t least_frames, most_frames, share; /* host_divide()'s own */
 };

@@ -21,7 +21,8 @@
  *     progress, or when it takes something back, what it has is the floor, and it is not asked for a
  *     while: a minute, and twice as long each time that it refuses again.
  *  3  When a guest suffers, what it is given then is its floor for a while, unless the host is short.
- *  4  Differences inside the dead band move nothing, but a demand above the target always does.
+ *  4  Differences inside the dead band move nothing, but a demand above the target that can be met
+ *     always does. One that cannot be met would follow each breath of a shared pool.
  *  5  In the boot grace a target never falls, and never lies below startup.
  * Not done: no target below what the guest has because statistics are missing, ever. A guest that
  * says nothing keeps what it has; when the host is short it is swapped (swap_plan.c).
@@ -101,7 +102,7 @@ static uint64_t kept_bytes(const struct policy_tick *tick)
 
 static void grow(struct policy_tick *tick, struct move *move, uint64_t kept)
 {
-	bool is_needed = tick->demand_bytes > kept || tick->hurts_anew;
+	bool is_needed = tick->demand_bytes > kept && move->goal_bytes >= tick->demand_bytes;
 
 	if (!is_needed && move->goal_bytes - kept < tick->band_bytes) {
 		move->rule = move->goal_rule != POLICY_RULE_SETTLED ? move->goal_rule

@@ -18,7 +18,8 @@ struct neap_vm {
 	struct policy_state state;
 	struct policy_input input;
 	struct policy_decision decision;
-	uint32_t active_share; /* of what it holds, in 1/ACTIVE_WHOLE, over the last minute */
+	uint32_t active_share;	 /* of what it holds, in 1/ACTIVE_WHOLE, over the last minute */
+	uint32_t active_percent; /* by which the pool is divided */
 };
 
 struct neap_rule {
@@ -35,6 +36,7 @@ static void start_vm(const struct fleet_vm *vm, struct neap_vm *own)
 {
 	policy_init(&own->state);
 	own->active_share = ACTIVE_WHOLE;
+	own->active_percent = 100;
 	own->input = (struct policy_input){ .guest_start_ns = NS_PER_S,
 					    .driver_ready = true,
 					    .has_stall = true,
@@ -87,6 +89,7 @@ static void follow_active(const struct guest *guest, struct neap_vm *own, uint64
 	share += (now - share) * (int64_t)tick_s / (ACTIVE_SMOOTH_S + (int64_t)tick_s);
 	own->active_share = (uint32_t)share;
 	own->input.active_percent = own->active_share / (ACTIVE_WHOLE / 100);
+	own->active_percent = host_active_step(own->active_percent, own->input.active_percent);
 }
 
 static void divide(struct fleet *fleet, struct neap_rule *rule)
@@ -104,7 +107,7 @@ static void divide(struct fleet *fleet, struct neap_rule *rule)
 			.held_bytes = vm->guest.held_bytes,
 			.weight = vm->class->settings.weight,
 			.has_active = true,
-			.active_percent = rule->vms[i].input.active_percent,
+			.active_percent = rule->vms[i].active_percent,
 		};
 		wanted += rule->shares[i].want_bytes;
 	}

@@ -196,7 +196,7 @@ static void test_a_counter_that_jumps_back_has_no_rate(void **state)
 	(void)state;
 	for (unsigned i = 0; i < POLICY_CLAIM_COUNT; i++)
 		if (i >= POLICY_CLAIM_MAJOR_FAULTS)
-			claim(&rig, i, UINT64_MAX);
+			claim(&rig, i, UINT64_MAX / 3);
 	rig_tick(&rig, 1000);
 	for (unsigned i = 0; i < POLICY_CLAIM_COUNT; i++)
 		if (i >= POLICY_CLAIM_MAJOR_FAULTS)
@@ -266,6 +266,20 @@ static void test_pain_passes_with_its_cause(void **state)
 	assert_int_equal(rig.decision.status, POLICY_STATUS_OK);
 }
 
+static void test_pain_stands_until_the_next_statistics(void **state)
+{
+	struct policy_rig rig = suffering_rig(POLICY_CLAIM_ALLOC_STALLS, 10000, MIB(50));
+	uint64_t demand = rig.decision.demand_bytes;
+
+	(void)state;
+	rig_tick(&rig, 100);
+	rig_tick(&rig, 500);
+	assert_int_equal(rig.decision.demand_bytes, demand);
+	assert_int_equal(rig.decision.status, POLICY_STATUS_WARNING);
+	rig_tick(&rig, 400);
+	assert_true(rig.decision.demand_bytes < demand);
+}
+
 /* ---- Stall ---- */
 
 static void test_a_stall_releases_within_100_ms(void **state)
@@ -296,6 +310,21 @@ static void test_first_touches_are_no_stall(void **state)
 	assert_int_equal(rig.moves, 0);
 }
 
+static void test_one_slow_touch_is_no_stall(void **state)
+{
+	struct policy_rig rig = resting_rig();
+
+	(void)state;
+	rig_count_from_here(&rig);
+	for (unsigned i = 0; i < 10; i++) {
+		rig.input.stall_ns += (POLICY_STALL_LEAST_MS - 1) * NS_PER_MS;
+		rig_tick(&rig, 50);
+		rig_tick(&rig, 950);
+		rig_tick(&rig, 1000);
+	}
+	assert_int_equal(rig.moves, 0);
+}
+
 static void test_a_stall_with_nothing_in_the_balloon_cannot_be_cured(void **state)
 {
 	struct policy_rig rig = rig_new(GIB(8), HUGE_FRAME_BYTES, 0);
@@ -318,7 +347,7 @@ static void test_touching_what_it_hands_over_is_no_stall(void **state)
 
 	(void)state;
 	rig.settings.startup_bytes = GIB(1);
-	rig.used_bytes = MIB(200);
+	rig.is_silent = true; /* so that a stall would lift all that it has */
 	rig.bytes_per_s = GIB(1);
 	rig.input.has_stall = true;
 	for (unsigned i = 0; i < 10; i++) {
@@ -342,6 +371,32 @@ static void test_a_stall_without_statistics_releases_too(void **state)
 	rig_tick(&rig, 1000);
 	assert_true(rig.decision.target_bytes >= GIB(4) * 5 / 4);
 	assert_false(rig.decision.has_demand);
+}
+
+static void test_pain_does_not_outlive_the_statistics_that_told_it(void **state)
+{
+	struct policy_rig rig = suffering_rig(POLICY_CLAIM_ALLOC_STALLS, 10000, MIB(50));
+
+	(void)state;
+	rig.is_silent = true;
+	rig_seconds(&rig, 10);
+	assert_int_equal(rig.decision.demand_bytes, rig.used_bytes);
+}
+
+static void test_what_is_given_by_hand_is_not_taken_back_by_the_guest(void **state)
+{
+	struct policy_rig rig = resting_rig();
+
+	(void)state;
+	rig.settings.mode = POLICY_MODE_MANUAL;
+	rig.input.deflate_on_oom = true;
+	for (unsigned i = 0; i < 10; i++) {
+		rig.input.taken_bytes -= MIB(100);
+		rig_tick(&rig, 1000);
+		assert_int_equal(rig.decision.rule, POLICY_RULE_MANUAL);
+		assert_int_equal(rig.decision.status, POLICY_STATUS_OK);
+		assert_int_equal(rig.decision.demand_bytes, rig.used_bytes);
+	}
 }
 
 /* ---- Another guest ---- */
@@ -434,12 +489,16 @@ int main(void)
 		cmocka_unit_test(test_a_counter_that_jumps_back_has_no_rate),
 		cmocka_unit_test(test_each_sign_of_pain_raises_demand_by_5_to_25_percent),
 		cmocka_unit_test(test_signs_do_not_count_while_half_of_the_buffer_is_left),
+		cmocka_unit_test(test_pain_stands_until_the_next_statistics),
 		cmocka_unit_test(test_pain_passes_with_its_cause),
 		cmocka_unit_test(test_a_stall_releases_within_100_ms),
 		cmocka_unit_test(test_first_touches_are_no_stall),
 		cmocka_unit_test(test_a_stall_with_nothing_in_the_balloon_cannot_be_cured),
 		cmocka_unit_test(test_touching_what_it_hands_over_is_no_stall),
 		cmocka_unit_test(test_a_stall_without_statistics_releases_too),
+		cmocka_unit_test(test_one_slow_touch_is_no_stall),
+		cmocka_unit_test(test_pain_does_not_outlive_the_statistics_that_told_it),
+		cmocka_unit_test(test_what_is_given_by_hand_is_not_taken_back_by_the_guest),
 		cmocka_unit_test(test_a_reset_forgets_what_was_learned),
 		cmocka_unit_test(test_no_time_no_shrinking),
 		cmocka_unit_test(test_an_hour_asleep_takes_no_more_than_a_second),

@@ -315,6 +315,20 @@ static void test_idle_memory_costs_four_times_as_much(void **state)
 	assert_int_equal(vms[2].grant_bytes, GIB(4)); /* not known is not idle */
 }
 
+static void test_an_active_part_that_sways_moves_no_share(void **state)
+{
+	uint32_t used = 50;
+
+	(void)state;
+	for (unsigned i = 0; i < ROUNDS; i++)
+		used = host_active_step(used, 46 + (uint32_t)below(9));
+	assert_int_equal(used, 50);
+	assert_int_equal(host_active_step(50, 55), 55);
+	assert_int_equal(host_active_step(50, 45), 45);
+	assert_int_equal(host_active_step(0, 100), 100);
+	assert_int_equal(host_active_step(0, UINT32_MAX), UINT32_MAX);
+}
+
 static void test_equals_get_equal_parts_but_for_a_frame(void **state)
 {
 	static struct host_vm vms[MANY_VMS];
@@ -400,6 +414,7 @@ int main(void)
 		cmocka_unit_test(test_of_two_that_differ_in_weight_the_heavier_gets_no_less),
 		cmocka_unit_test(test_ten_times_the_weight_is_ten_times_the_memory),
 		cmocka_unit_test(test_idle_memory_costs_four_times_as_much),
+		cmocka_unit_test(test_an_active_part_that_sways_moves_no_share),
 		cmocka_unit_test(test_equals_get_equal_parts_but_for_a_frame),
 		cmocka_unit_test(test_the_order_of_the_vms_changes_no_grant_but_for_a_frame),
 		cmocka_unit_test(test_senseless_numbers_neither_hang_nor_exceed_the_pool),

@@ -68,9 +68,157 @@ static void test_it_keeps_startup_while_it_boots(void **state)
 	assert_rule(rig, SHRINK_RATE);
 }
 
+/* A demand above the target comes of pain, or of a target that is below what the guest has. */
+static void test_a_demand_that_is_not_met_is_met_however_small_the_step(void **state)
+{
+	struct policy_rig rig = rig_new(MIB(160), HUGE_FRAME_BYTES, LONG_AGO_S);
+
+	(void)state;
+	rig.settings.buffer_percent = 5;
+	rig.settings.minimum_bytes = MIB(64);
+	rig.used_bytes = MIB(148); /* all that it has: 7 MiB of buffer are in the band */
+	rig.input.taken_bytes = MIB(12);
+	rig.input.present = 1 << POLICY_CLAIM_ALLOC_STALLS;
+	rig_seconds(&rig, 3);
+	assert_int_equal(rig.decision.target_bytes, MIB(148));
+	assert_rule(rig, DEAD_BAND);
+	rig.input.untrusted_claim[POLICY_CLAIM_ALLOC_STALLS] += 1; /* and now they are missed */
+	rig_tick(&rig, 1000);
+	assert_int_equal(rig.decision.target_bytes, MIB(160));
+	assert_rule(rig, STALL);
+}
+
+static void test_a_demand_that_cannot_be_met_does_not_follow_each_breath_of_the_pool(void **state)
+{
+	struct policy_rig rig = rig_new(GIB(4), HUGE_FRAME_BYTES, LONG_AGO_S);
+
+	(void)state;
+	rig.used_bytes = GIB(3);
+	rig.input.taken_bytes = GIB(2);
+	rig.input.has_grant = true;
+	rig.input.grant_bytes = GIB(2);
+	rig_seconds(&rig, 10);
+	rig_count_from_here(&rig);
+	for (unsigned s = 0; s < 100; s++) {
+		rig.input.grant_bytes = GIB(2) + MIB(s % 10) - MIB(5);
+		rig_tick(&rig, 1000);
+	}
+	assert_int_equal(rig.moves, 0);
+	assert_rule(rig, GRANT);
+}
+
+static void test_in_the_tick_of_a_kill_nothing_is_taken(void **state)
+{
+	struct policy_rig rig = rig_new(GIB(4), HUGE_FRAME_BYTES, LONG_AGO_S);
+	uint64_t before;
+
+	(void)state;
+	rig.used_bytes = MIB(500);
+	rig.input.present = 1 << POLICY_CLAIM_OOM_KILLS;
+	rig_seconds(&rig, 5);
+	before = rig.decision.target_bytes;
+	rig.input.untrusted_claim[POLICY_CLAIM_OOM_KILLS]++;
+	rig_tick(&rig, 1000);
+	assert_int_equal(rig.decision.target_bytes, before);
+	assert_rule(rig, STALL);
+}
+
+static void test_what_helped_is_not_kept_from_a_short_host(void **state)
+{
+	struct policy_rig rig = rig_new(GIB(4), HUGE_FRAME_BYTES, LONG_AGO_S);
+	uint64_t before;
+
+	(void)state;
+	rig.used_bytes = MIB(500);
+	rig.input.present = 1 << POLICY_CLAIM_OOM_KILLS;
+	rig_seconds(&rig, 5);
+	rig.input.untrusted_claim[POLICY_CLAIM_OOM_KILLS]++;
+	rig_seconds(&rig, 2);
+	before = rig.decision.target_bytes;
+	assert_rule(rig, PAIN);
+	rig_seconds(&rig, 5);
+	assert_int_equal(rig.decision.target_bytes, before);
+	rig.input.has_host = true;
+	rig.input.host = HOST_HARD;
+	rig_seconds(&rig, 1);
+	assert_true(rig.decision.target_bytes < before);
+}
+
+static void test_when_nobody_knows_what_it_uses_a_small_grant_takes_nothing(void **state)
+{
+	struct policy_rig rig = rig_new(GIB(4), HUGE_FRAME_BYTES, LONG_AGO_S);
+
+	(void)state;
+	rig.is_silent = true;
+	rig.input.has_grant = true;
+	rig.input.grant_bytes = GIB(1);
+	for (unsigned s = 0; s < 60; s++) {
+		rig.input.stats_at_ns = rig.input.now_ns;
+		rig.input.present = 1 << POLICY_CLAIM_FREE_BYTES;
+		rig_tick(&rig, 1000);
+	}
+	assert_int_equal(rig.decision.target_bytes, GIB(4));
+	assert_rule(rig, NO_STATS);
+}
+
+static void test_nobody_grows_by_more_than_the_host_has(void **state)
+{
+	struct policy_rig rig = rig_new(GIB(4), HUGE_FRAME_BYTES, LONG_AGO_S);
+
+	(void)state;
+	rig.used_bytes = GIB(2);
+	rig.input.taken_bytes = GIB(2);
+	rig.input.has_host = true;
+	rig.input.host_free_bytes = MIB(101);
+	rig_seconds(&rig, 1);
+	assert_int_equal(rig.decision.target_bytes, GIB(2) + MIB(100));
+	assert_rule(rig, HOST_FREE);
+}
+
+static void test_what_is_less_than_a_frame_is_not_owed(void **state)
+{
+	struct policy_rig rig = rig_new(GIB(4), HUGE_FRAME_BYTES, LONG_AGO_S);
+
+	(void)state;
+	rig.used_bytes = GIB(1);
+	rig.input.taken_bytes = GIB(2);
+	rig_seconds(&rig, 300);
+	rig.input.taken_bytes -= MIB(1);
+	rig.ignores_target = true;
+	rig_seconds(&rig, 60);
+	assert_rule(rig, DEAD_BAND);
+	assert_int_equal(rig.state.cannot.left_ns, 0);
+}
+
+static void test_a_page_now_and_then_is_no_progress(void **state)
+{
+	struct policy_rig rig = rig_new(GIB(4), HUGE_FRAME_BYTES, LONG_AGO_S);
+
+	(void)state;
+	rig.used_bytes = GIB(1);
+	rig.bytes_per_s = 16 * GUEST_PAGE_BYTES;
+	rig_seconds(&rig, 8);
+	assert_int_equal(rig.state.cannot.bytes > 0, true);
+	assert_rule(rig, NO_PROGRESS);
+	rig = rig_new(GIB(4), HUGE_FRAME_BYTES, LONG_AGO_S);
+	rig.used_bytes = GIB(1);
+	rig.bytes_per_s = MIB(1) / 4; /* slow, but it comes: 1 MiB in 4 s */
+	rig_seconds(&rig, 60);
+	assert_int_equal(rig.state.cannot.bytes, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_demand_that_is_not_met_is_met_however_small_the_step),
+		cmocka_unit_test(
+			test_a_demand_that_cannot_be_met_does_not_follow_each_breath_of_the_pool),
+		cmocka_unit_test(test_in_the_tick_of_a_kill_nothing_is_taken),
+		cmocka_unit_test(test_what_helped_is_not_kept_from_a_short_host),
+		cmocka_unit_test(test_when_nobody_knows_what_it_uses_a_small_grant_takes_nothing),
+		cmocka_unit_test(test_what_is_less_than_a_frame_is_not_owed),
+		cmocka_unit_test(test_a_page_now_and_then_is_no_progress),
+		cmocka_unit_test(test_nobody_grows_by_more_than_the_host_has),
 		cmocka_unit_test(test_an_idle_guest_settles_at_demand_and_buffer),
 		cmocka_unit_test(test_it_grows_to_what_it_wants_in_one_tick),
 		cmocka_unit_test(test_it_keeps_startup_while_it_boots),

@@ -264,7 +264,8 @@ static bool are_fresh(const struct policy_input *input)
 
 static void check_stale(const struct policy_rig *rig, const struct before *before)
 {
-	if (!is_auto(rig) || !before->same_guest || are_fresh(&rig->input))
+	if (!is_auto(rig) || !before->same_guest ||
+	    (are_fresh(&rig->input) && rig->decision.has_demand))
 		return;
 	assert_true(rig->decision.target_bytes >= base_of(rig, before));
 }

@@ -24,7 +24,8 @@ static const struct {
 	{ "@MD-VERBS@\n", md_verbs },	      { "@MD-EVENTS@\n", md_events },
 	{ "@MD-STATES@\n", md_states },	      { "@MD-ERRORS@\n", md_errors },
 	{ "@MD-BLOCKS@\n", md_blocks },	      { "@MD-FLEET@\n", md_fleet },
-	{ "@MAN-FLEET@\n", man_fleet },
+	{ "@MAN-FLEET@\n", man_fleet },	      { "@MD-RULES@\n", md_rules },
+	{ "@MD-CONSTANTS@\n", md_constants }, { "@MD-RECORD@\n", md_record },
 };
 
 static void print_line(const char *line)

@@ -10,9 +10,12 @@ void man_keys(void);
 void man_exit_codes(void);
 void man_put(const char *text); /* as troff text */
 
-/* policy.c: neap-policy(7) */
+/* policy.c: neap-policy(7), and in docs/POLICY.md */
 void man_rules(void);
 void man_constants(void);
+void md_rules(void);
+void md_constants(void);
+void md_record(void);
 
 /* markdown.c: docs/api.md */
 void md_verbs(void);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* policy.c - parts of neap-policy(7): the rules and the constants of src/policy. */
+/* policy.c - parts of neap-policy(7) and docs/POLICY.md: the rules, the constants and the columns of a
+ * record of src/policy. */
 #include "docgen.h"
 
 #include <stdio.h>
@@ -46,4 +47,39 @@ void man_constants(void)
 		man_put(constants[i].reason);
 		(void)puts(".");
 	}
+}
+
+void md_rules(void)
+{
+	(void)puts("| Rule | | Waits for |\n|---|---|---|");
+	for (int i = 0; i < POLICY_RULE_COUNT; i++)
+		(void)printf("| `%s` | %s | %s |\n", policy_rules[i].name, policy_rules[i].meaning,
+			     policy_rules[i].waits_for);
+}
+
+void md_constants(void)
+{
+	(void)puts("| Constant | | Unit | Why |\n|---|---:|---|---|");
+#define CONST(id, value, unit, reason) \
+	(void)printf("| `%s` | %d | %s | %s |\n", #id, value, unit, reason);
+#include "policy/constants.def"
+#undef CONST
+}
+
+#define SECTION(part)
+#define ROW(name, may, help)				(void)printf("| `%s` | %s | %s |\n", name, may, help);
+#define U64(name, member, help)				ROW(name, "", help)
+#define U32(name, member, help)				ROW(name, "", help)
+#define BOOL(name, member, help)			ROW(name, "", help)
+#define WORD(name, member, names, count, help)		ROW(name, "", help)
+#define MAY_U64(name, has, member, help)		ROW(name, "may be absent", help)
+#define MAY_U32(name, has, member, help)		ROW(name, "may be absent", help)
+#define MAY_WORD(name, has, member, names, count, help) ROW(name, "may be absent", help)
+#define CLAIM(name, id, help)				ROW(name, "may be absent", help)
+
+/* size: a table */
+void md_record(void)
+{
+	(void)puts("| Column | | |\n|---|---|---|");
+#include "policy/record.def"
 }
