@@ -114,9 +114,9 @@ def another_decision_is_named_and_fails(folder):
 def other_settings_are_answered_by_a_model_and_it_says_so(folder):
     trace = os.path.join(folder, "trace.csv")
     neap(*SHORT, "--trace", trace)
-    out = neap(trace, "--set", "memory.buffer_percent=100").stdout
-    expect("model of a guest" in out and "memory.buffer_percent=100" in out, out)
-    [result] = json.loads(neap(trace, "--json", "--set", "memory.buffer_percent=100").stdout)
+    out = neap(trace, "--set", "memory.buffer=100").stdout
+    expect("model of a guest" in out and "memory.buffer=100" in out, out)
+    [result] = json.loads(neap(trace, "--json", "--set", "memory.buffer=100").stdout)
     expect(result["answered_by"] == "model", result)
     expect(result["changed"]["granted_mib_ms"] > result["recorded"]["granted_mib_ms"], result)
     err = neap(trace, "--set", "memory.maximum=8G", status=FAILED).stderr

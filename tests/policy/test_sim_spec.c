@@ -212,8 +212,7 @@ static void a_list_of_settings_changes_a_fleet_or_a_class(void **state)
 
 	(void)state;
 	assert_int_equal(parse(good, &spec, &err), 0);
-	assert_int_equal(fleet_spec_set(&spec, "pool=8G, seed = 7,memory.buffer_percent=50", &err),
-			 0);
+	assert_int_equal(fleet_spec_set(&spec, "pool=8G, seed = 7,memory.buffer=50", &err), 0);
 	assert_int_equal(spec.pool_bytes, 8 * GIB_BYTES);
 	assert_int_equal(spec.seed, 7);
 	assert_int_equal(spec.classes[0].settings.buffer_percent, 50);
