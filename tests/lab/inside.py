@@ -390,6 +390,83 @@ def small_pages():
         guest.close()
 
 
+# Dynamic memory
+
+HUNGRY = (  # as a build does: many short-lived allocations, files that come and go, and a peak
+    "dd if=/dev/zero of=/dev/null bs=300M count=1",
+    "dd if=/dev/zero of=/tmp/objects bs=1M count=250",
+    "dd if=/dev/zero of=/dev/null bs=700M count=1 && md5sum </tmp/objects",
+    "rm /tmp/objects; dd if=/dev/zero of=/dev/null bs=500M count=1",
+)
+
+
+class PolicyWatch(threading.Thread):
+    """How long the guest's wish stood above its target at a stretch, and the most it had."""
+
+    def __init__(self, guest):
+        super().__init__(daemon=True)
+        self.guest, self.over = guest, threading.Event()
+        self.longest, self.most, self.since, self.looks = 0.0, 0, None, 0
+
+    def run(self):
+        while not self.over.wait(0.1):
+            policy, now = self.guest.memory()["policy"], time.monotonic()
+            self.looks += 1
+            self.most = max(self.most, policy["assigned_bytes"])
+            if policy["want_bytes"] <= policy["target_bytes"] + 32 * MIB:  # its dead band
+                self.since = None
+            else:
+                self.since = self.since or now
+                self.longest = max(self.longest, now - self.since)
+
+
+def has_only_what_it_needs(guest, pool_before_mib):
+    policy, used_mib = guest.memory()["policy"], pool_before_mib - pool_free_mib()
+    allowed_mib = 1.05 * policy["want_bytes"] / MIB
+    return max(used_mib, policy["assigned_bytes"] / MIB) <= allowed_mib and used_mib
+
+
+def dynamic():
+    """A stock guest with 512 MiB of its 2 GiB, and a job that needs more for a while."""
+    before = pool_free_mib()
+    guest = ready_shell(cpus=2, memory="2G,startup=512M")
+    watch = PolicyWatch(guest)
+    try:
+        since = time.monotonic()
+        memory = eventually(lambda: balloon_settled(guest, 1536)) or guest.memory()
+        check("a guest of 2 GiB starts with 512 MiB", "asked and taken 1536 MiB",
+              f"asked {memory['asked_bytes'] // MIB}, taken {memory['taken_bytes'] // MIB} MiB",
+              memory["taken_bytes"] == 1536 * MIB, time.monotonic() - since)
+        since = time.monotonic()
+        watch.start()
+        ends = [guest.shell(line + "; echo ended $?")[-1] for line in HUNGRY]
+        watch.over.set()
+        watch.join()
+        killed = guest.shell("dmesg | grep -ciE 'out of memory|oom-kill'")[-1]
+        check("  a job of up to 950 MiB", "done, nothing killed, memory beyond the start, from wish to target in 1 s",
+              f"{', '.join(ends)}; {killed} kills, "
+              f"{watch.most // MIB} MiB at most, {watch.longest:.1f} s at most from wish to target in {watch.looks} looks",
+              set(ends) == {"ended 0"} and killed == "0" and watch.most >= 900 * MIB and
+              watch.longest <= 1.2, time.monotonic() - since)
+        since, peak, most = time.monotonic(), before - pool_free_mib(), watch.most
+        less = eventually(lambda: guest.memory()["policy"]["assigned_bytes"] < 0.9 * most, 200, 2)
+        check("  afterwards it gives back", "nine tenths of its most, once what hurt is long enough ago", less, less,
+              time.monotonic() - since)
+        since = time.monotonic()
+        used = eventually(lambda: has_only_what_it_needs(guest, before), 250, 2)
+        memory = guest.memory()
+        policy = memory["policy"]
+        check("  until it has what it needs", "the host has all but what demand and buffer allow, within 5 %",
+              f"{peak} MiB of the pool used at the end, {used or before - pool_free_mib()} now; allowed "
+              f"{policy['want_bytes'] // MIB} (demand {policy['demand_bytes'] // MIB}), assigned "
+              f"{policy['assigned_bytes'] // MIB}, {policy['rule']}", used, time.monotonic() - since)
+        guest.neap("kill", guest.name)
+        guest.exit_code()
+    finally:
+        watch.over.set()
+        guest.close()
+
+
 # Swap
 
 DISK = "/tmp/disk"  # host-init: an ext4 of the lab host's own
@@ -576,6 +653,7 @@ def lanes(quick):
                        for i, memory_mib in enumerate((256, 4096)) for j, cpus in enumerate((1, 2))
                        for k, form in enumerate(KERNELS) if (i + j + k + odd) % 2 == 0])
     result[0] += [("embedded", embedded), ("balloon", balloon), ("reporting", reporting), ("demo", demo),
+                  ("dynamic", dynamic),
                   ("checksums-2M", lambda: checksums("2M")), ("memory-stress-2M", lambda: memory_stress("2M")),
                   ("vm-stress-2M", lambda: vm_stress("2M"))]
     result[1] += [("small-pages", small_pages), ("kvm-suite", kvm_suite),
