@@ -24,7 +24,9 @@ enum {
 	LEGEND_LINE = 22,
 	TENTHS = 10,
 };
-enum { MINUTE_S = 60, HOUR_S = 60 * MINUTE_S, DAY_S = 24 * HOUR_S };
+#define MINUTE_S UINT64_C(60)
+#define HOUR_S	 (60 * MINUTE_S)
+#define DAY_S	 (24 * HOUR_S)
 
 /* By the number of the line in its panel; told apart by dashes and width first, then by colour. */
 static const struct style {
@@ -43,7 +45,7 @@ void chart_add(struct chart *chart, uint64_t now_s, uint64_t points[CHART_PANELS
 			for (unsigned l = 0; l < chart->panels[p].line_count; l++)
 				for (unsigned i = 0; i < CHART_POINTS / 2; i++)
 					chart->panels[p].lines[l].points[i] =
-						chart->panels[p].lines[l].points[2 * i];
+						chart->panels[p].lines[l].points[(size_t)2 * i];
 		chart->point_count /= 2;
 		chart->step_s *= 2;
 	}
@@ -152,14 +154,19 @@ static void draw_time_axis(FILE *file, uint64_t span_s, unsigned bottom)
 static void draw_line(FILE *file, const struct chart_line *line, const struct style *style,
 		      unsigned count, uint64_t top_bytes, unsigned bottom)
 {
+	uint64_t left = (uint64_t)PLOT_LEFT * TENTHS;
+
+	if (count < 2)
+		return;
 	(void)fprintf(file,
 		      "<path fill=\"none\" stroke=\"%s\" stroke-dasharray=\"%s\" "
 		      "stroke-width=\"%s\" stroke-linejoin=\"round\" d=\"",
 		      style->colour, style->dashes, style->width);
 	for (unsigned i = 0; i < count; i++) {
-		uint64_t x = PLOT_LEFT * TENTHS + (uint64_t)i * PLOT_WIDTH * TENTHS / (count - 1);
-		uint64_t y = bottom * TENTHS - bytes_to_mib(line->points[i]) * PLOT_HEIGHT *
-						       TENTHS / bytes_to_mib(top_bytes);
+		uint64_t x = left + (uint64_t)i * PLOT_WIDTH * TENTHS / (count - 1);
+		uint64_t y = (uint64_t)bottom * TENTHS - bytes_to_mib(line->points[i]) *
+								 PLOT_HEIGHT * TENTHS /
+								 bytes_to_mib(top_bytes);
 
 		(void)fprintf(file, "%c%" PRIu64 ".%" PRIu64 " %" PRIu64 ".%" PRIu64, i ? 'L' : 'M',
 			      x / TENTHS, x % TENTHS, y / TENTHS, y % TENTHS);

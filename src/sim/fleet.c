@@ -132,7 +132,7 @@ static uint64_t ppm(uint64_t part_s, uint64_t whole_s)
 
 static int tell_times_below(const struct fleet *fleet, struct fleet_result *result)
 {
-	uint64_t *times = malloc(fleet->vm_count * sizeof(*times));
+	uint64_t *times = calloc(fleet->vm_count, sizeof(*times));
 	uint64_t last = fleet->vm_count - 1;
 
 	if (!times)
@@ -169,7 +169,7 @@ static int tell(const struct fleet *fleet, struct fleet_result *ret_result)
 		stalled_s += fleet->vms[i].tally.stalled_s;
 	}
 	result.stalled_ppm = ppm(stalled_s, vm_time_s);
-	if (tell_times_below(fleet, &result) < 0)
+	if (fleet->vm_count > 0 && tell_times_below(fleet, &result) < 0)
 		return -ENOMEM;
 	*ret_result = result;
 	return 0;
@@ -209,6 +209,8 @@ int fleet_run(const struct fleet_spec *spec, uint64_t vm_count, const struct fle
 	};
 	int ret = fleet.vms ? 0 : -ENOMEM;
 
+	if (vm_count == 0 || spec->duration_s == 0)
+		ret = -EINVAL;
 	if (ret == 0) {
 		make_vms(&fleet, rule);
 		ret = rule->start ? rule->start(&fleet) : 0;
@@ -249,7 +251,7 @@ struct search {
 /* 1: they fit; 0: they do not. */
 static int fits(const struct search *search, uint64_t vm_count)
 {
-	struct fleet_result result;
+	struct fleet_result result = { 0 };
 	int ret = fleet_run(search->spec, vm_count, search->rule, &search->watch, &result);
 
 	return ret < 0 ? ret : !result.was_cut;

@@ -72,7 +72,7 @@ struct fleet_watch {
 enum { FLEET_PPM = 1000000 }; /* units: a share */
 
 struct fleet_result {
-	uint64_t vm_count, duration_s;
+	uint64_t vm_count, duration_s;			     /* neither is 0 */
 	uint64_t demanded_bytes, assigned_bytes, held_bytes; /* mean over time, of all */
 	uint64_t peak_demand_bytes;  /* of all together, at the worst moment */
 	uint64_t sum_of_peaks_bytes; /* if all peaked at once */
@@ -86,7 +86,7 @@ struct fleet_result {
 
 /**
  * fleet_run() - run @vm_count VMs of @spec's classes, mixed as the classes' counts are
- * Return: 0; -ENOMEM.
+ * Return: 0; -EINVAL: no VM, or no time; -ENOMEM.
  */
 int fleet_run(const struct fleet_spec *spec, uint64_t vm_count, const struct fleet_rule *rule,
 	      const struct fleet_watch *watch, struct fleet_result *ret_result);

@@ -17,7 +17,10 @@
 #include "base/units.h"
 #include "sim/builtin_fleets.h"
 
-enum { MINUTE_S = 60, HOUR_S = 60 * MINUTE_S, DAY_S = 24 * HOUR_S };
+#define MINUTE_S UINT64_C(60)
+#define HOUR_S	 (60 * MINUTE_S)
+#define DAY_S	 (24 * HOUR_S)
+
 enum { LINE_BYTES = 256 };
 
 const struct fleet_pattern_row fleet_patterns[FLEET_PATTERN_COUNT] = {
