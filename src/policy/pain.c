@@ -3,7 +3,7 @@
  *
  * Problem. AVAIL is an estimate, and statistics come every second or two; a guest can be thrashing
  * before they say so, or while they say that all is well.
- * Design. Rates of the guest's own counters, and the time its vCPUs waited for the pager, each
+ * Design. Rates of the guest's own counters, and the time it was kept waiting by the pager, each
  * become 5 to 25 %: between its row "least" and its row "most" of constants.def. The worst counts.
  * Pain of p % means: demand is at least p % more than what the guest has, or than what it wants if
  * it has more than that. So pain that memory cannot cure (cold files, a memory cgroup that kills)
@@ -141,7 +141,7 @@ static unsigned window_percent(const struct policy_state *state)
 			    POLICY_STALL_LEAST_PERCENT, POLICY_STALL_MOST_PERCENT);
 }
 
-/* A guest that hands over touches pages to do so, and waits for the pager: the balloon's own doing.
+/* A guest that hands over touches pages to do so, also such as are in swap: the balloon's own doing.
  * One with an empty balloon has nothing that could be released. */
 static bool stall_is_curable(const struct policy_tick *tick)
 {

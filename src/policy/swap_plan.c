@@ -38,7 +38,7 @@ static bool limit_goal(const struct policy_tick *tick, uint64_t *ret_bytes)
 		goal = working_set_bytes(tick);
 	else
 		return false;
-	*ret_bytes = most(goal, tick->lower_bytes);
+	*ret_bytes = goal;
 	return true;
 }
 
@@ -91,7 +91,7 @@ static void raise_limit(struct policy_tick *tick, uint64_t by_bytes)
 
 	if (state->swap_limit_bytes == 0)
 		return;
-	state->swap_limit_bytes = most(state->swap_limit_bytes + by_bytes, tick->lower_bytes);
+	state->swap_limit_bytes += by_bytes;
 	if (state->swap_limit_bytes >= tick->assigned_bytes)
 		state->swap_limit_bytes = 0;
 }

@@ -92,7 +92,7 @@ static void test_a_long_silence_counts_as_one_period(void **state)
 	assert_in_range(rig.decision.demand_bytes, GIB(2) - GIB(1) / 59, GIB(2) - GIB(1) / 61);
 }
 
-/* ---- Claims ---- */
+/* ---- Claims (BL09, BL10) ---- */
 
 static void test_an_absent_claim_is_not_zero(void **state)
 {
@@ -424,7 +424,7 @@ static void test_a_reset_forgets_what_was_learned(void **state)
 	assert_int_equal(rig.decision.demand_bytes, MIB(100));
 }
 
-/* ---- Clocks ---- */
+/* ---- Clocks (CL02) ---- */
 
 static void test_no_time_no_shrinking(void **state)
 {

@@ -82,6 +82,7 @@ static void test_a_demand_that_is_not_met_is_met_however_small_the_step(void **s
 	rig_seconds(&rig, 3);
 	assert_int_equal(rig.decision.target_bytes, MIB(148));
 	assert_rule(rig, DEAD_BAND);
+	assert_int_equal(rig.decision.status, POLICY_STATUS_OK);
 	rig.input.untrusted_claim[POLICY_CLAIM_ALLOC_STALLS] += 1; /* and now they are missed */
 	rig_tick(&rig, 1000);
 	assert_int_equal(rig.decision.target_bytes, MIB(160));
@@ -121,6 +122,7 @@ static void test_in_the_tick_of_a_kill_nothing_is_taken(void **state)
 	rig_tick(&rig, 1000);
 	assert_int_equal(rig.decision.target_bytes, before);
 	assert_rule(rig, STALL);
+	assert_int_equal(rig.decision.status, POLICY_STATUS_WARNING);
 }
 
 static void test_what_helped_is_not_kept_from_a_short_host(void **state)

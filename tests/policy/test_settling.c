@@ -180,7 +180,7 @@ static void test_a_guest_that_refuses_settles_at_what_it_has(void **state)
 		rig_seconds(&rig, 3600);
 		rig_count_from_here(&rig);
 		rig_seconds(&rig, 4 * 3600);
-		assert_in_range(rig.reversals, 0, 4 * 2 * 4);
+		assert_in_range(rig.reversals, 4 * 2 * 3, 4 * 2 * 4); /* it is tried, but seldom */
 		assert_int_equal(rig_assigned(&rig), rig.settings.maximum_bytes);
 	}
 }
