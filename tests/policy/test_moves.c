@@ -98,9 +98,11 @@ static void test_a_demand_that_cannot_be_met_does_not_follow_each_breath_of_the_
 	rig.input.taken_bytes = GIB(2);
 	rig.input.has_grant = true;
 	rig.input.grant_bytes = GIB(2);
+	rig.input.present = 1 << POLICY_CLAIM_ALLOC_STALLS;
 	rig_seconds(&rig, 10);
 	rig_count_from_here(&rig);
 	for (unsigned s = 0; s < 100; s++) {
+		rig.input.untrusted_claim[POLICY_CLAIM_ALLOC_STALLS] += 1000;
 		rig.input.grant_bytes = GIB(2) + MIB(s % 10) - MIB(5);
 		rig_tick(&rig, 1000);
 	}
