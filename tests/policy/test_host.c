@@ -50,7 +50,7 @@ static void test_a_state_is_entered_below_its_mark(void **state)
 	struct host_marks marks = host_marks(GIB(64));
 
 	(void)state;
-	for (int i = HOST_SOFT; i < HOST_STATE_COUNT; i++) {
+	for (enum host_state i = HOST_SOFT; i < HOST_STATE_COUNT; i++) {
 		assert_int_equal(host_state_step(&marks, HOST_CLEAR, marks.enter_bytes[i]), i - 1);
 		assert_int_equal(host_state_step(&marks, HOST_CLEAR, marks.enter_bytes[i] - 1), i);
 	}
@@ -62,7 +62,7 @@ static void test_a_state_is_left_only_above_the_mark_of_the_milder(void **state)
 	struct host_marks marks = host_marks(GIB(64));
 
 	(void)state;
-	for (int i = HOST_SOFT; i < HOST_STATE_COUNT; i++) {
+	for (enum host_state i = HOST_SOFT; i < HOST_STATE_COUNT; i++) {
 		uint64_t mark = marks.enter_bytes[i - 1];
 
 		assert_int_equal(host_state_step(&marks, i, marks.enter_bytes[i]), i);

@@ -111,7 +111,7 @@ static void disturb_host(struct policy_rig *rig)
 
 	if (one_in(8)) {
 		input->has_host = below(2);
-		input->host = below(HOST_STATE_COUNT);
+		input->host = (enum host_state)below(HOST_STATE_COUNT);
 		input->host_free_bytes = one_in(4) ? any() : part_of(rig->settings.maximum_bytes);
 	}
 	if (one_in(12)) {
@@ -131,7 +131,7 @@ static void disturb_settings(struct policy_rig *rig)
 	if (one_in(60))
 		any_settings(&rig->settings);
 	if (one_in(60))
-		rig->settings.mode = below(POLICY_MODE_COUNT);
+		rig->settings.mode = (enum policy_mode)below(POLICY_MODE_COUNT);
 	else if (one_in(20))
 		rig->settings.mode = POLICY_MODE_AUTO;
 }

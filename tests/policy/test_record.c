@@ -17,6 +17,11 @@ static uint64_t any(void)
 	return test_random_any_size(&random_numbers);
 }
 
+static uint64_t below(uint64_t limit)
+{
+	return test_random_below(&random_numbers, limit);
+}
+
 static bool maybe(void)
 {
 	return test_random_below(&random_numbers, 2);
@@ -42,7 +47,7 @@ static void fill_input(struct policy_input *input)
 	input->swapped_bytes = any();
 	input->refault_blocks = any();
 	input->has_host = maybe();
-	input->host = input->has_host ? test_random_below(&random_numbers, HOST_STATE_COUNT) : 0;
+	input->host = input->has_host ? (enum host_state)below(HOST_STATE_COUNT) : HOST_CLEAR;
 	input->host_free_bytes = input->has_host ? any() : 0;
 	input->has_grant = maybe();
 	input->grant_bytes = input->has_grant ? any() : 0;
@@ -50,7 +55,7 @@ static void fill_input(struct policy_input *input)
 
 static void fill_settings(struct policy_settings *settings)
 {
-	settings->mode = test_random_below(&random_numbers, POLICY_MODE_COUNT);
+	settings->mode = (enum policy_mode)below(POLICY_MODE_COUNT);
 	settings->startup_bytes = any();
 	settings->minimum_bytes = any();
 	settings->maximum_bytes = any();
@@ -72,8 +77,8 @@ static void fill_decision(struct policy_decision *decision)
 	decision->ahead_bytes = any();
 	decision->pressure_percent = (uint32_t)any();
 	decision->average_pressure_percent = (uint32_t)any();
-	decision->status = test_random_below(&random_numbers, POLICY_STATUS_COUNT);
-	decision->rule = test_random_below(&random_numbers, POLICY_RULE_COUNT);
+	decision->status = (enum policy_status)below(POLICY_STATUS_COUNT);
+	decision->rule = (enum policy_rule)below(POLICY_RULE_COUNT);
 }
 
 /* Padding included, so that two of them can be compared as bytes. */

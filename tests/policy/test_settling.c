@@ -193,7 +193,7 @@ static void test_a_constant_demand_under_shortage_settles_too(void **state)
 
 		if (below(2)) {
 			rig.input.has_host = true;
-			rig.input.host = below(HOST_STATE_COUNT);
+			rig.input.host = (enum host_state)below(HOST_STATE_COUNT);
 			rig.input.host_free_bytes = below(GIB(1));
 		} else {
 			rig.input.has_grant = true;
