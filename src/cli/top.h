@@ -98,7 +98,7 @@ enum out_colour top_status_colour(const struct top_row *row);
 /* "1.5G", "512M": at most five characters. Returns @text. */
 const char *top_short_size(uint64_t bytes, char text[UNITS_TEXT_BYTES]);
 
-/* "12 ms/s", or how long in all. "-" when it is not known. Returns @text. */
+/* "12 ms/s", or how long in all. "-" when it is not known. In @text, or a constant. */
 const char *top_stall(const struct top_row *row, char text[UNITS_TEXT_BYTES]);
 
 int top_once(const struct top_rows *rows, const struct top_host *host, bool as_json);

@@ -95,6 +95,6 @@ const char *top_stall(const struct top_row *row, char text[UNITS_TEXT_BYTES])
 	uint64_t us = row->has_stall_rate ? row->stall_rate_us : row->stall_us;
 
 	if (!row->answers)
-		return strcpy(text, "-");
-	return us == 0 ? strcpy(text, "0") : out_short_time(us * NS_PER_US, text);
+		return "-";
+	return us == 0 ? "0" : out_short_time(us * NS_PER_US, text);
 }

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <ncurses.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -254,15 +255,29 @@ static void take_keys(struct live *live)
 
 /* --- the loop --------------------------------------------------------------------------------- */
 
-static int open_signals(void)
+static sigset_t ending_set(void)
 {
 	sigset_t set;
 
 	(void)sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_LEN(ending_signals); i++)
 		(void)sigaddset(&set, ending_signals[i]);
+	return set;
+}
+
+static int open_signals(void)
+{
+	sigset_t set = ending_set();
+
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+static void release_signals(void)
+{
+	sigset_t set = ending_set();
+
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
 static void take_signal(struct live *live, int signal_fd)
@@ -302,17 +317,6 @@ static void wait_for_something(struct live *live, int signal_fd)
 		take_signal(live, signal_fd);
 }
 
-static void end_by(int number)
-{
-	sigset_t set;
-
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, number);
-	(void)signal(number, SIG_DFL);
-	(void)raise(number);
-	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
-}
-
 /* So that the first thing to be seen is a table, and not that there is no VM. */
 static void await_first_answers(struct live *live)
 {
@@ -329,8 +333,10 @@ int top_live(struct fleet *fleet)
 	CLEANUP(close_fd)
 	int signal_fd = open_signals();
 
-	if (signal_fd < 0 || !top_screen_open())
+	if (signal_fd < 0 || !top_screen_open()) {
+		release_signals();
 		return -1;
+	}
 	fleet->was_set = was_set;
 	fleet->ctx = &live;
 	await_first_answers(&live);
@@ -343,7 +349,10 @@ int top_live(struct fleet *fleet)
 	}
 	top_screen_close();
 	top_rows_fini(&live.view.rows);
-	if (live.signal)
-		end_by(live.signal);
+	if (live.signal) {
+		(void)signal(live.signal, SIG_DFL); /* ncurses has handlers of its own */
+		(void)raise(live.signal);
+	}
+	release_signals(); /* here it ends by the signal, if there was one */
 	return EXIT_CODE_OK;
 }

@@ -12,8 +12,10 @@
 
 #include <ncurses.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <term.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,7 +24,7 @@
 
 enum {
 	BAR_CELLS_MIN = 12,
-	BAR_CELLS_OPTIONAL = 110, /* a bar is no clearer for being longer */
+	BAR_CELLS_MAX = 110, /* a bar is no clearer for being longer */
 	HEAD_ROWS = 4,
 	DETAIL_ROWS = 3,
 	DETAIL_WINDOW_ROWS = 14, /* lower windows show the list only */
@@ -51,13 +53,12 @@ static void guard_fatal_signals(void)
 	static const char *const names[] = { "sgr0", "cnorm", "rmkx", "rmcup" };
 	struct sigaction action = { .sa_handler = on_fatal_signal, .sa_flags = (int)SA_RESETHAND };
 
-	leave_text[0] = '\0';
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+	for (size_t i = 0, len = 0; i < ARRAY_LEN(names); i++) {
 		const char *text = tigetstr(names[i]);
 
-		if (text && text != (char *)-1 &&
-		    strlen(leave_text) + strlen(text) < sizeof(leave_text))
-			(void)strcat(leave_text, text);
+		if (text && text != (char *)-1 && len + strlen(text) < sizeof(leave_text))
+			len += (size_t)snprintf(leave_text + len, sizeof(leave_text) - len, "%s",
+						text);
 	}
 	(void)sigemptyset(&action.sa_mask);
 	for (size_t i = 0; i < ARRAY_LEN(fatal); i++)
@@ -82,10 +83,21 @@ static void set_colours(void)
 		(void)init_pair(pairs[i].pair, pairs[i].colour, -1);
 }
 
+/* Asked first, because newterm() loses memory when it fails. */
+static bool is_known_terminal(void)
+{
+	int found;
+
+	if (setupterm(NULL, STDOUT_FILENO, &found) != OK)
+		return false;
+	(void)del_curterm(cur_term);
+	return true;
+}
+
 bool top_screen_open(void)
 {
 	has_unicode = top_has_unicode();
-	if (tcgetattr(STDIN_FILENO, &mode_before) < 0)
+	if (tcgetattr(STDIN_FILENO, &mode_before) < 0 || !is_known_terminal())
 		return false;
 	screen = newterm(NULL, stdout, stdin);
 	if (!screen)
@@ -161,7 +173,7 @@ static void put_bar(int y, int x, unsigned width, const struct top_row *row, uin
 
 	if (width < 2 || y >= LINES)
 		return;
-	width = width > BAR_CELLS_OPTIONAL ? BAR_CELLS_OPTIONAL : width;
+	width = width > BAR_CELLS_MAX ? BAR_CELLS_MAX : width;
 	top_bar(row, scale_bytes, width, cells);
 	(void)move(y, x);
 	for (unsigned i = 0; i < width; i++) {
@@ -306,7 +318,7 @@ static const struct column {
 	int sort;	  /* an enum top_sort, or -1 */
 	int width_min, width_max;
 	column_text *text;
-} columns[] = {
+} shown_columns[] = {
 	{ "NAME", false, false, false, TOP_BY_NAME, 8, 24, name_text },
 	{ "STATE", false, false, false, -1, 7, 13, state_text },
 	{ "STATUS", false, false, true, -1, 7, 7, status_text },
@@ -320,7 +332,7 @@ static const struct column {
 };
 
 struct plan {
-	int width[ARRAY_LEN(columns)]; /* 0: not shown */
+	int width[ARRAY_LEN(shown_columns)]; /* 0: not shown */
 	int bar_x;
 	unsigned bar_width;
 };
@@ -344,10 +356,10 @@ static struct plan plan_columns(const struct top_rows *rows)
 
 	for (int with_optional = 1; with_optional >= 0; with_optional--) {
 		plan.bar_x = 0;
-		for (size_t i = 0; i < ARRAY_LEN(columns); i++) {
-			bool is_shown = with_optional || !columns[i].is_optional;
+		for (size_t i = 0; i < ARRAY_LEN(shown_columns); i++) {
+			bool is_shown = with_optional || !shown_columns[i].is_optional;
 
-			plan.width[i] = is_shown ? width_of(&columns[i], rows) : 0;
+			plan.width[i] = is_shown ? width_of(&shown_columns[i], rows) : 0;
 			plan.bar_x += is_shown ? plan.width[i] + 1 : 0;
 		}
 		if (COLS >= plan.bar_x + BAR_CELLS_MIN)
@@ -361,15 +373,15 @@ static void draw_titles(const struct top_view *view, const struct plan *plan)
 {
 	int x = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(columns); i++) {
-		bool is_sorted = columns[i].sort == (int)view->sort;
+	for (size_t i = 0; i < ARRAY_LEN(shown_columns); i++) {
+		bool is_sorted = shown_columns[i].sort == (int)view->sort;
 
 		if (plan->width[i] == 0)
 			continue;
 		if (is_sorted)
 			(void)attron(A_UNDERLINE);
-		put_format(HEAD_ROWS - 1, x, OUT_BOLD, columns[i].at_right ? "%*s" : "%-*s",
-			   plan->width[i], columns[i].title);
+		put_format(HEAD_ROWS - 1, x, OUT_BOLD, shown_columns[i].at_right ? "%*s" : "%-*s",
+			   plan->width[i], shown_columns[i].title);
 		(void)attroff(A_UNDERLINE);
 		x += plan->width[i] + 1;
 	}
@@ -383,15 +395,15 @@ static void draw_row(int y, const struct top_row *row, const struct plan *plan, 
 
 	if (is_selected)
 		(void)attron(A_REVERSE);
-	for (size_t i = 0; i < ARRAY_LEN(columns); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(shown_columns); i++) {
 		enum out_colour colour =
-			columns[i].is_coloured ? top_status_colour(row) : OUT_PLAIN;
+			shown_columns[i].is_coloured ? top_status_colour(row) : OUT_PLAIN;
 		int width = plan->width[i];
 
 		if (width == 0)
 			continue;
-		put_format(y, x, colour, columns[i].at_right ? "%*.*s " : "%-*.*s ", width, width,
-			   columns[i].text(row, text));
+		put_format(y, x, colour, shown_columns[i].at_right ? "%*.*s " : "%-*.*s ", width,
+			   width, shown_columns[i].text(row, text));
 		x += width + 1;
 	}
 	(void)attroff(A_REVERSE);

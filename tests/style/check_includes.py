@@ -17,7 +17,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
 LIBRARIES = {"uv.h": "libuv", "jansson.h": "jansson", "uuid/uuid.h": "libuuid",
              "uuid.h": "libuuid", "pthread.h": "threads", "lz4.h": "liblz4",
              "openssl/crypto.h": "libcrypto", "openssl/evp.h": "libcrypto", "dlfcn.h": "libdl",
-             "ncurses.h": "ncursesw",
+             "ncurses.h": "ncursesw", "term.h": "ncursesw",
              "bare/image.h": "bare_guest_dep"}
 
 
