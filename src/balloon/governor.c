@@ -95,13 +95,15 @@ static void count_moves(struct governor_counters *counters, const struct policy_
 
 static void keep(struct governor *g, const struct policy_record *record, uint64_t began_cpu_ns)
 {
+	/* Before its first decision a guest has all. */
+	const struct policy_decision all = { .assigned_bytes = record->settings.maximum_bytes,
+					     .target_bytes = record->settings.maximum_bytes };
 	const struct policy_record *before;
 	uint64_t took_ns;
 
 	(void)pthread_mutex_lock(&g->lock);
 	before = newest(g);
-	if (before)
-		count_moves(&g->counters, &before->decision, &record->decision);
+	count_moves(&g->counters, before ? &before->decision : &all, &record->decision);
 	g->kept[g->counters.ticks++ % GOVERNOR_KEPT] = *record;
 	took_ns = thread_cpu_ns() - began_cpu_ns;
 	g->counters.tick_ns_total += took_ns;

@@ -524,6 +524,22 @@ static void bytes_and_operations_are_counted(void **state)
 	rig_destroy(rig);
 }
 
+static void what_a_guest_hands_over_at_its_start_is_an_operation(void **state)
+{
+	struct rig *rig = rig_create(0);
+	struct governor_status status;
+
+	(void)state;
+	rig->settings.startup_bytes = GIB_BYTES;
+	governor_set(rig->governor, &rig->settings); /* before anything is decided */
+	pass(rig, 10 * NS_PER_S);
+	assert_true(assigned(rig) < MAXIMUM_BYTES);
+	governor_read(rig->governor, &status);
+	assert_int_equal(status.counters.removed_bytes, rig->taken_bytes);
+	assert_int_equal(status.counters.removed_operations, 1);
+	rig_destroy(rig);
+}
+
 static void records_are_read_in_order_and_losses_are_known(void **state)
 {
 	static struct policy_record records[GOVERNOR_KEPT];
@@ -728,6 +744,7 @@ int main(void)
 		cmocka_unit_test(in_mode_off_nobody_acts),
 		cmocka_unit_test(a_grant_bounds_growth_until_it_is_withdrawn),
 		cmocka_unit_test(bytes_and_operations_are_counted),
+		cmocka_unit_test(what_a_guest_hands_over_at_its_start_is_an_operation),
 		cmocka_unit_test(records_are_read_in_order_and_losses_are_known),
 		cmocka_unit_test(a_replay_of_its_records_gives_the_same_decisions),
 		cmocka_unit_test(the_thread_wakes_for_an_event_and_ends_when_told),
