@@ -10,7 +10,7 @@ reaction      A guest starts small and fills memory in steps, at times that have
 disturbance   One processor of a guest reads its whole working set, over and over, as STREAM does,
               every byte compared in ring 3; another serves the balloon. In turns of TURN_S the policy
               is left alone (its mode is manual) and made to move memory all the time (the buffer
-              swings between 20 and 500 %). The cost is the median of the pairs' ratios. It waits for
+              swings between 20 and 500 %), which also shows what a tick costs of its thread's CPU. The cost is the median of the pairs' ratios. It waits for
               the end of the boot grace first: before, nothing is taken.
 
 Prints "name value unit". 4 KiB pages: the pool of the host is somebody's.
@@ -153,6 +153,9 @@ def disturbance():
                 for is_moving, ns in median.items():
                     speeds[is_moving].append(WORK_MIB * 1000 / (ns / 1e6))
         print("governor_moved %.4g MiB/s" % ((moved_mib(vm) - before) / ((PAIRS + 1) * TURN_S)))
+        policy = vm.call("vm.memory")["policy"]
+        print("governor_tick_mean %.3g us" % policy["tick_us_mean"])
+        print("governor_tick_worst %.3g us" % policy["tick_us_worst"])
         print("governor_read_at_rest %.5g MiB/s" % statistics.median(speeds[False]))
         print("governor_read_while_moving %.5g MiB/s" % statistics.median(speeds[True]))
         low, middle, high = (100 * (ratio - 1) for ratio in statistics.quantiles(ratios, n=4))

@@ -705,22 +705,6 @@ static void everybody_may_ask_and_wake_it_at_once(void **state)
 	governor_destroy(t.governor);
 }
 
-static void a_tick_costs_less_than_50_us(void **state)
-{
-	struct rig *rig = rig_create(0);
-	struct governor_status status;
-
-	(void)state;
-	pass(rig, 3600 * NS_PER_S);
-	governor_read(rig->governor, &status);
-	print_message("%llu ns a tick, %llu at worst, without the machine's own readings\n",
-		      (unsigned long long)(status.counters.tick_ns_total / status.counters.ticks),
-		      (unsigned long long)status.counters.tick_ns_worst);
-	/* Ten times that, since sanitizers and busy machines run this, too. */
-	assert_true(status.counters.tick_ns_total / status.counters.ticks < 500 * NS_PER_US);
-	rig_destroy(rig);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -749,7 +733,6 @@ int main(void)
 		cmocka_unit_test(a_replay_of_its_records_gives_the_same_decisions),
 		cmocka_unit_test(the_thread_wakes_for_an_event_and_ends_when_told),
 		cmocka_unit_test(everybody_may_ask_and_wake_it_at_once),
-		cmocka_unit_test(a_tick_costs_less_than_50_us),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
