@@ -36,12 +36,17 @@ static int show_once(struct fleet *fleet, bool as_json)
 
 int cli_top(struct cli_call *call)
 {
-	bool once = cli_flag(call, "once") || cli_wants_json(call);
+	bool is_live = !cli_flag(call, "once") && !cli_wants_json(call) && isatty(STDIN_FILENO) &&
+		       isatty(STDOUT_FILENO);
 	struct fleet fleet = { 0 };
 	int ret = -1;
 
-	if (!once && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
+	if (is_live)
 		ret = top_live(&fleet);
+	if (ret < 0 && is_live)
+		out_note(
+			"no live screen: libncursesw.so.6 or what it knows of this terminal (TERM) "
+			"is missing");
 	if (ret < 0)
 		ret = show_once(&fleet, cli_wants_json(call));
 	fleet_fini(&fleet);

@@ -8,14 +8,13 @@
  * The terminal comes back at every end: on the way out by top_screen_close(), and by a handler for
  * signals that end a program in the middle, which only writes bytes that were prepared before.
  */
+#include "cli/top_ncurses.h"
 #include "cli/top_view.h"
 
-#include <ncurses.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <term.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,6 +30,7 @@ enum {
 	ESCAPE_KEY_MS = 25
 };
 
+static const struct top_ncurses *nc;
 static SCREEN *screen;
 static struct termios mode_before;
 static char leave_text[128]; /* what brings the normal screen and its cursor back */
@@ -54,7 +54,7 @@ static void guard_fatal_signals(void)
 	struct sigaction action = { .sa_handler = on_fatal_signal, .sa_flags = (int)SA_RESETHAND };
 
 	for (size_t i = 0, len = 0; i < ARRAY_LEN(names); i++) {
-		const char *text = tigetstr(names[i]);
+		const char *text = nc->tigetstr(names[i]);
 
 		if (text && text != (char *)-1 && len + strlen(text) < sizeof(leave_text))
 			len += (size_t)snprintf(leave_text + len, sizeof(leave_text) - len, "%s",
@@ -75,41 +75,42 @@ static void set_colours(void)
 	};
 	const char *no_colour = getenv("NO_COLOR");
 
-	if ((no_colour && *no_colour) || !has_colors())
+	if ((no_colour && *no_colour) || !nc->has_colors())
 		return;
-	(void)start_color();
-	(void)use_default_colors();
+	(void)nc->start_color();
+	(void)nc->use_default_colors();
 	for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
-		(void)init_pair(pairs[i].pair, pairs[i].colour, -1);
+		(void)nc->init_pair(pairs[i].pair, pairs[i].colour, -1);
 }
 
-/* Asked first, because newterm() loses memory when it fails. */
+/* Asked first, because nc->newterm() loses memory when it fails. */
 static bool is_known_terminal(void)
 {
 	int found;
 
-	if (setupterm(NULL, STDOUT_FILENO, &found) != OK)
+	if (nc->setupterm(NULL, STDOUT_FILENO, &found) != OK)
 		return false;
-	(void)del_curterm(cur_term);
+	(void)nc->del_curterm(*nc->terminal);
 	return true;
 }
 
 bool top_screen_open(void)
 {
 	has_unicode = top_has_unicode();
-	if (tcgetattr(STDIN_FILENO, &mode_before) < 0 || !is_known_terminal())
+	nc = top_ncurses_get();
+	if (!nc || tcgetattr(STDIN_FILENO, &mode_before) < 0 || !is_known_terminal())
 		return false;
-	screen = newterm(NULL, stdout, stdin);
+	screen = nc->newterm(NULL, stdout, stdin);
 	if (!screen)
 		return false;
 	guard_fatal_signals();
 	set_colours();
-	(void)cbreak();
-	(void)noecho();
-	(void)keypad(stdscr, true);
-	(void)nodelay(stdscr, true);
-	(void)set_escdelay(ESCAPE_KEY_MS);
-	(void)curs_set(0);
+	(void)nc->cbreak();
+	(void)nc->noecho();
+	(void)nc->keypad(*nc->whole, true);
+	(void)nc->nodelay(*nc->whole, true);
+	(void)nc->set_escdelay(ESCAPE_KEY_MS);
+	(void)nc->curs_set(0);
 	return true;
 }
 
@@ -117,14 +118,14 @@ void top_screen_close(void)
 {
 	if (!screen)
 		return;
-	(void)endwin();
-	delscreen(screen);
+	(void)nc->endwin();
+	nc->delscreen(screen);
 	screen = NULL;
 }
 
 int top_screen_key(void)
 {
-	return getch();
+	return nc->wgetch(*nc->whole);
 }
 
 /* --- pieces ----------------------------------------------------------------------------------- */
@@ -141,17 +142,38 @@ static attr_t look_of(enum out_colour colour)
 	case OUT_CYAN:
 	case OUT_BLUE: break;
 	}
-	return (attr_t)COLOR_PAIR((int)colour);
+	return (attr_t)nc->COLOR_PAIR((int)colour);
+}
+
+static int window_rows(void)
+{
+	return nc->getmaxy(*nc->whole);
+}
+
+static int window_columns(void)
+{
+	return nc->getmaxx(*nc->whole);
+}
+
+static void turn_on(attr_t look)
+{
+	(void)nc->wattr_on(*nc->whole, look, NULL);
+}
+
+static void turn_off(attr_t look)
+{
+	(void)nc->wattr_off(*nc->whole, look, NULL);
 }
 
 /* What does not fit into the line is cut off. */
 static void put(int y, int x, enum out_colour colour, const char *text)
 {
-	if (y < 0 || y >= LINES || x >= COLS)
+	if (y < 0 || y >= window_rows() || x >= window_columns())
 		return;
-	(void)attron(look_of(colour));
-	(void)mvaddnstr(y, x, text, COLS - x);
-	(void)attroff(look_of(colour));
+	turn_on(look_of(colour));
+	(void)nc->wmove(*nc->whole, y, x);
+	(void)nc->waddnstr(*nc->whole, text, window_columns() - x);
+	turn_off(look_of(colour));
 }
 
 static void put_format(int y, int x, enum out_colour colour, const char *fmt, ...)
@@ -171,20 +193,20 @@ static void put_bar(int y, int x, unsigned width, const struct top_row *row, uin
 {
 	enum top_cell cells[TOP_BAR_MAX];
 
-	if (width < 2 || y >= LINES)
+	if (width < 2 || y >= window_rows())
 		return;
 	width = width > BAR_CELLS_MAX ? BAR_CELLS_MAX : width;
 	top_bar(row, scale_bytes, width, cells);
-	(void)move(y, x);
+	(void)nc->wmove(*nc->whole, y, x);
 	for (unsigned i = 0; i < width; i++) {
 		const struct top_look *look = &top_looks[cells[i]];
 
-		(void)attron(look_of(look->colour));
+		turn_on(look_of(look->colour));
 		if (has_unicode)
-			(void)addstr(look->unicode);
+			(void)nc->waddnstr(*nc->whole, look->unicode, -1);
 		else
-			(void)addch((chtype)look->ascii);
-		(void)attroff(look_of(look->colour));
+			(void)nc->waddch(*nc->whole, (chtype)look->ascii);
+		turn_off(look_of(look->colour));
 	}
 }
 
@@ -211,7 +233,7 @@ static void draw_sums(const struct top_view *view)
 		   units_format_size(assigned_bytes, assigned),
 		   units_format_size(maximum_bytes, maximum));
 	if (silent > 0)
-		put_format(0, getcurx(stdscr) + 2, OUT_RED, "%u without an answer", silent);
+		put_format(0, nc->getcurx(*nc->whole) + 2, OUT_RED, "%u without an answer", silent);
 }
 
 static void draw_supply(int y, const char *name, uint64_t free_bytes, uint64_t total_bytes,
@@ -228,8 +250,8 @@ static void draw_supply(int y, const char *name, uint64_t free_bytes, uint64_t t
 	put_format(y, 15, OUT_PLAIN, "%9s free of %-9s", units_format_size(free_bytes, free_text_),
 		   units_format_size(total_bytes, total));
 	put(y, 44, colour, state);
-	if (total_bytes > 0 && COLS > x + BAR_CELLS_MIN)
-		put_bar(y, x, (unsigned)(COLS - x), &row, total_bytes);
+	if (total_bytes > 0 && window_columns() > x + BAR_CELLS_MIN)
+		put_bar(y, x, (unsigned)(window_columns() - x), &row, total_bytes);
 }
 
 static void draw_host(const struct top_host *host)
@@ -362,10 +384,11 @@ static struct plan plan_columns(const struct top_rows *rows)
 			plan.width[i] = is_shown ? width_of(&shown_columns[i], rows) : 0;
 			plan.bar_x += is_shown ? plan.width[i] + 1 : 0;
 		}
-		if (COLS >= plan.bar_x + BAR_CELLS_MIN)
+		if (window_columns() >= plan.bar_x + BAR_CELLS_MIN)
 			break;
 	}
-	plan.bar_width = COLS > plan.bar_x ? (unsigned)(COLS - plan.bar_x) : 0;
+	plan.bar_width =
+		window_columns() > plan.bar_x ? (unsigned)(window_columns() - plan.bar_x) : 0;
 	return plan;
 }
 
@@ -379,10 +402,10 @@ static void draw_titles(const struct top_view *view, const struct plan *plan)
 		if (plan->width[i] == 0)
 			continue;
 		if (is_sorted)
-			(void)attron(A_UNDERLINE);
+			turn_on(A_UNDERLINE);
 		put_format(HEAD_ROWS - 1, x, OUT_BOLD, shown_columns[i].at_right ? "%*s" : "%-*s",
 			   plan->width[i], shown_columns[i].title);
-		(void)attroff(A_UNDERLINE);
+		turn_off(A_UNDERLINE);
 		x += plan->width[i] + 1;
 	}
 }
@@ -394,7 +417,7 @@ static void draw_row(int y, const struct top_row *row, const struct plan *plan, 
 	int x = 0;
 
 	if (is_selected)
-		(void)attron(A_REVERSE);
+		turn_on(A_REVERSE);
 	for (size_t i = 0; i < ARRAY_LEN(shown_columns); i++) {
 		enum out_colour colour =
 			shown_columns[i].is_coloured ? top_status_colour(row) : OUT_PLAIN;
@@ -406,7 +429,7 @@ static void draw_row(int y, const struct top_row *row, const struct plan *plan, 
 			   width, shown_columns[i].text(row, text));
 		x += width + 1;
 	}
-	(void)attroff(A_REVERSE);
+	turn_off(A_REVERSE);
 	put_bar(y, plan->bar_x, plan->bar_width, row,
 		scale_bytes ? scale_bytes : row->maximum_bytes);
 }
@@ -478,9 +501,9 @@ static void draw_details(int y, const struct top_row *row)
 
 static void draw_last_line(const struct top_view *view)
 {
-	int y = LINES - 1;
+	int y = window_rows() - 1;
 
-	(void)curs_set(view->setting ? 1 : 0);
+	(void)nc->curs_set(view->setting ? 1 : 0);
 	if (view->setting)
 		put_format(y, 0, OUT_BOLD, "%s: %s", view->question, view->typed);
 	else if (*view->said)
@@ -493,14 +516,14 @@ static void draw_last_line(const struct top_view *view)
 
 void top_screen_draw(struct top_view *view)
 {
-	int details = LINES >= DETAIL_WINDOW_ROWS ? DETAIL_ROWS + 1 : 0;
+	int details = window_rows() >= DETAIL_WINDOW_ROWS ? DETAIL_ROWS + 1 : 0;
 
-	(void)erase();
+	(void)nc->werase(*nc->whole);
 	draw_sums(view);
 	draw_host(&view->host);
-	draw_list(view, LINES - HEAD_ROWS - details - 1);
+	draw_list(view, window_rows() - HEAD_ROWS - details - 1);
 	if (details > 0 && view->rows.count > 0)
-		draw_details(LINES - 1 - DETAIL_ROWS, &view->rows.rows[top_selected(view)]);
+		draw_details(window_rows() - 1 - DETAIL_ROWS, &view->rows.rows[top_selected(view)]);
 	draw_last_line(view);
-	(void)refresh();
+	(void)nc->wrefresh(*nc->whole);
 }

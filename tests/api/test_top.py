@@ -323,6 +323,7 @@ def a_terminal_that_cannot_gets_the_table_once():
         host.start("web")
         with screen.Terminal([neapvm.neap_path(), "top"], host.env, term="no-such-terminal") as terminal:
             assert terminal.wait() == 0
+            terminal.until("^neap: no live screen")
             terminal.until("^web +running +OK")
 
 
