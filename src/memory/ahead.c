@@ -9,10 +9,11 @@
  *  1. wishes: what somebody said will be touched (a deflating balloon);
  *  2. fronts: what comes after the edge of a stream that moved within FRONT_LIFE_NS;
  *  3. the stock: what comes after the stream that moved last, else what is nearest to the latest
- *     touch. It is begun with the guest's first touch (before, the start itself wants the
- *     processors). What is used is replaced some POOL_LIFE_NS later, not while the guest touches
- *     on: on a busy host that made it wait for us. Not for STOCK_REST_NS after some of it went
- *     back: a host whose use goes up and down would have us zero the same frames again and again.
+ *     touch. It is begun at once: when the guest starts to touch, most of it is there (the
+ *     first byte of a guest comes 1 ms later for it, and its boot ends sooner). What is used is
+ *     replaced some POOL_LIFE_NS later, not while the guest touches on: on a busy host that made it
+ *     wait for us. Not for STOCK_REST_NS after some of it went back: a host whose use goes up and
+ *     down would have us zero the same frames again and again.
  * When the guest runs faster than one thread zeroes, the pager zeroes what is touched and the keeper
  * what comes next, side by side.
  *
@@ -98,7 +99,6 @@ int ahead_init(struct ahead *ahead, struct ram *ram, const struct ram_config *co
 {
 	*ahead = (struct ahead){ .ram = ram,
 				 .reader = { .fds = { -1, -1, -1, -1, -1 } },
-				 .look_again_ns = clock_now_ns() + POOL_LIFE_NS,
 				 .busy_block = UINT64_MAX,
 				 .at_block = UINT64_MAX };
 	(void)pthread_mutex_init(&ahead->lock, NULL);
@@ -161,16 +161,6 @@ static bool is_behind(const struct ahead *ahead, const struct stream_step *step)
 	       ahead_is_absent(ahead, middle);
 }
 
-/* The first touch of all? Asked by the pager only. */
-static bool is_first(struct ahead *ahead)
-{
-	bool first = !atomic_load_explicit(&ahead->touched, memory_order_relaxed);
-
-	if (first)
-		atomic_store(&ahead->touched, true);
-	return first;
-}
-
 int ahead_touched(struct ahead *ahead, uint64_t block, bool *ret_wake)
 {
 	struct stream_step step;
@@ -189,7 +179,7 @@ int ahead_touched(struct ahead *ahead, uint64_t block, bool *ret_wake)
 	}
 	atomic_store_explicit(&ahead->fronts[step.index].word, pack_front(&step),
 			      memory_order_relaxed);
-	*ret_wake = is_behind(ahead, &step) || is_first(ahead);
+	*ret_wake = is_behind(ahead, &step);
 	return step.way * (int)ready;
 }
 
@@ -460,15 +450,6 @@ static bool give_back(struct ahead *ahead, uint64_t blocks, uint64_t now_ns)
 	return dropped > 0;
 }
 
-static void look_at_begin(struct ahead *ahead, uint64_t now_ns)
-{
-	if (ahead->begun || !atomic_load(&ahead->touched))
-		return;
-	ahead->begun = true;
-	if (!is_crowded(ahead, now_ns))
-		ahead->look_again_ns = now_ns;
-}
-
 uint64_t ahead_step(struct ahead *ahead, uint64_t now_ns)
 {
 	struct stock_room room;
@@ -477,7 +458,6 @@ uint64_t ahead_step(struct ahead *ahead, uint64_t now_ns)
 	if (ahead->most_blocks == 0)
 		return UINT64_MAX;
 	look_at_fronts(ahead, now_ns);
-	look_at_begin(ahead, now_ns);
 	if (ahead->pool_read_ns == 0 || now_ns >= next_reading(ahead))
 		read_pool(ahead, now_ns);
 	room = room_now(ahead, now_ns);

@@ -43,7 +43,6 @@ struct ahead {
 	_Atomic uint64_t famine_ns;    /* the last one; 0: none yet */
 	_Atomic uint64_t room_blocks;  /* stock_room.ahead as of the latest reading */
 	_Atomic uint64_t drop_cursor;
-	atomic_bool touched;		/* the guest has begun */
 	_Atomic uint64_t at_block;	/* the keeper prepares it now; UINT64_MAX: none */
 	_Atomic uint64_t rest_until_ns; /* who wishes does nothing itself before */
 
@@ -53,7 +52,6 @@ struct ahead {
 	uint64_t look_again_ns;		     /* then the stock is filled, if it is not full */
 	uint64_t crowded_ns;		     /* when ahead_note_crowded() was called; 0: never */
 	uint64_t busy_block;		     /* not this one now; UINT64_MAX: none */
-	bool begun;			     /* the stock, with the first touch */
 	unsigned recent;		     /* the front that moved last */
 
 	pthread_mutex_t lock;		     /* of the rest; never the pager's */

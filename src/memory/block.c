@@ -375,5 +375,6 @@ void block_live_pages(const struct ram *ram, uint64_t block, uint64_t *ret_live)
 		(void)ram->events.dead(ram->events.ctx, first_page(block), dead);
 	for (unsigned i = 0; i < BLOCK_PAGE_WORDS; i++)
 		ret_live[i] =
-			known_word(ram, first_page(block) + i * BITMAP_WORD_BITS, end) & ~dead[i];
+			known_word(ram, first_page(block) + (uint64_t)i * BITMAP_WORD_BITS, end) &
+			~dead[i];
 }

@@ -110,6 +110,7 @@ static void *keeper_thread(void *arg)
 
 		if (atomic_exchange(&keeper->hurried, false))
 			be_patient();
+		(void)sched_yield(); /* not a whole slice at once, while others want to run */
 		if (wake_ns <= clock_now_ns())
 			continue;
 		atomic_store(&keeper->asleep, true);
