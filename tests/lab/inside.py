@@ -265,6 +265,29 @@ def boot(form, cpus, memory_mib, pages, end):
         guest.close()
 
 
+RESETS, LOST_MAX = 15, 2
+
+
+def resets(pages):
+    """One guest, reset again and again, and a new one where it was lost (run_job): shows how often it is."""
+    since, done, losses = time.monotonic(), 0, []
+    while done < RESETS and len(losses) <= LOST_MAX:
+        guest = Guest(KERNELS["ELF"], pages=pages)
+        try:
+            _, after, _ = guest.wait("waiting for the power button")
+            while done < RESETS:
+                guest.neap("reset", guest.name)
+                _, after, _ = guest.wait("waiting for the power button", after)
+                done += 1
+        except Lost as loss:
+            losses.append(f"; after {done}: {loss}")
+        finally:
+            guest.close()
+    check(f"{RESETS} resets of a stock guest, {pages} pages", f"userspace each time, at most {LOST_MAX} guests lost",
+          f"{done} times userspace, {len(losses)} lost" + "".join(losses), len(losses) <= LOST_MAX,
+          time.monotonic() - since)
+
+
 # Memory
 
 def ready_shell(**kwargs):
@@ -653,10 +676,11 @@ def lanes(quick):
                        for i, memory_mib in enumerate((256, 4096)) for j, cpus in enumerate((1, 2))
                        for k, form in enumerate(KERNELS) if (i + j + k + odd) % 2 == 0])
     result[0] += [("embedded", embedded), ("balloon", balloon), ("reporting", reporting), ("demo", demo),
-                  ("dynamic", dynamic),
+                  ("dynamic", dynamic), ("resets-2M", lambda: resets("2M")),
                   ("checksums-2M", lambda: checksums("2M")), ("memory-stress-2M", lambda: memory_stress("2M")),
                   ("vm-stress-2M", lambda: vm_stress("2M"))]
     result[1] += [("small-pages", small_pages), ("kvm-suite", kvm_suite),
+                  ("resets-4K", lambda: resets("4K")),
                   ("checksums-4K", lambda: checksums("4K")), ("memory-stress-4K", lambda: memory_stress("4K")),
                   ("vm-stress-4K", lambda: vm_stress("4K"))]
     return result
@@ -665,9 +689,11 @@ def lanes(quick):
 def run_job(name, job):
     """Run it, and once more, saying so, when its guest was lost.
 
-    Emulated AMD-V itself loses one stock guest in about thirty: QEMU's own guests in this lab had
-    triple faults and fell silent as well, the more the oftener their processors left guest mode. What
-    neap does wrong every time, or often, is still a failure.
+    Of 278 starts on 4 KiB pages, nearly all after a reset, 4 ended in a triple fault. Two were seen in the
+    emulator's log: its processor found no page table for the kernel's next instruction. After another,
+    neap read that page table in the guest's RAM: it was whole. So the fault seems to lie below neap, in
+    the host's KVM or its emulation; where is not known, and neap is not cleared. QEMU's own guests: none of 41 lost, without resets; 4 of 15 (1 died, 3 fell silent) while the
+    emulator was stopped and continued 20 times a second. What neap does wrong often is still a failure.
     """
     try:
         job()
