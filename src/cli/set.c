@@ -257,6 +257,18 @@ static int wait_until_settled(struct vm *vm, const struct progress *progress, ui
 	return ret;
 }
 
+/* A target by hand ends what the policy does: not a thing to find out later. */
+static void tell_mode(const struct vm *vm, const json_t *result)
+{
+	const char *now = out_text(result, "mode");
+
+	if (strcmp(out_text(result, "mode_before"), "auto") == 0 && strcmp(now, "manual") == 0)
+		(void)fprintf(stderr,
+			      "neap: %s: the target is set by hand from now on (neap set %s "
+			      "memory.mode=auto gives it back to the policy)\n",
+			      vm->name, vm->name);
+}
+
 static int ask(struct vm *vm, struct request *request, bool will_wait)
 {
 	json_t *params = request->params, *result;
@@ -271,8 +283,10 @@ static int ask(struct vm *vm, struct request *request, bool will_wait)
 	}
 	request->params = NULL;
 	ret = vm_call(vm, request->method, params, &result);
-	if (ret == EXIT_CODE_OK)
+	if (ret == EXIT_CODE_OK) {
+		tell_mode(vm, result);
 		json_decref(result);
+	}
 	return ret;
 }
 

@@ -280,12 +280,13 @@ int policy_vm_memory_set(void *ctx, const json_t *params, json_t **ret_result, s
 	tell_change(machine, change.has_target ? "target" : "settings", &was.settings,
 		    &change.settings);
 	balloon_read_counters(machine->balloon, &counters);
-	*ret_result =
-		json_pack("{s:o, s:s, s:o, s:o, s:o}", "asked_bytes", integer(counters.asked_bytes),
-			  "mode", policy_mode_names[change.settings.mode], "minimum_bytes",
-			  integer(change.settings.minimum_bytes), "buffer_percent",
-			  integer(change.settings.buffer_percent), "weight",
-			  integer(change.settings.weight));
+	*ret_result = json_pack("{s:o, s:s, s:s, s:o, s:o, s:o}", "asked_bytes",
+				integer(counters.asked_bytes), "mode",
+				policy_mode_names[change.settings.mode], "mode_before",
+				policy_mode_names[was.settings.mode], "minimum_bytes",
+				integer(change.settings.minimum_bytes), "buffer_percent",
+				integer(change.settings.buffer_percent), "weight",
+				integer(change.settings.weight));
 	return *ret_result ? 0 : err_set(err, API_ERROR_INTERNAL, "out of memory");
 }
 

@@ -193,12 +193,22 @@ static void take_setting(const json_t *params, const char *name, uint64_t *value
 		*value = (uint64_t)json_integer_value(given);
 }
 
+static json_t *settings_of(const struct fake *fake, const char *mode_before)
+{
+	json_t *result = policy_of(fake);
+
+	(void)json_object_update_new(result, json_pack("{s:I, s:s}", "asked_bytes",
+						       (json_int_t)fake->asked_bytes, "mode_before",
+						       mode_before));
+	return result;
+}
+
 static int fake_settings(struct fake *fake, const json_t *params, json_t **ret_result,
 			 struct err *err)
 {
 	static const char *const modes[] = { "auto", "manual", "off" };
 	const char *mode = json_string_value(json_object_get(params, "mode"));
-	const char *known = mode ? NULL : fake->mode;
+	const char *known = mode ? NULL : fake->mode, *before;
 
 	for (size_t i = 0; mode && i < ARRAY_LEN(modes); i++)
 		if (strcmp(mode, modes[i]) == 0)
@@ -207,13 +217,12 @@ static int fake_settings(struct fake *fake, const json_t *params, json_t **ret_r
 		(void)err_set(err, -EINVAL, "such a setting makes no sense");
 		return API_ERROR_INVALID_PARAMS;
 	}
+	before = fake->mode;
 	fake->mode = known;
 	take_setting(params, "minimum_bytes", &fake->minimum_bytes);
 	take_setting(params, "buffer_percent", &fake->buffer_percent);
 	take_setting(params, "weight", &fake->weight);
-	*ret_result = policy_of(fake);
-	(void)json_object_set_new(*ret_result, "asked_bytes",
-				  json_integer((json_int_t)fake->asked_bytes));
+	*ret_result = settings_of(fake, before);
 	return 0;
 }
 
@@ -242,6 +251,7 @@ static int fake_memory_set(void *ctx, const json_t *params, json_t **ret_result,
 	json_int_t maximum = (json_int_t)fake->config->memory.maximum_bytes;
 	json_int_t asked =
 		target ? maximum - json_integer_value(target) : json_integer_value(balloon);
+	const char *before;
 
 	if (!target && !balloon)
 		return fake_settings(fake, params, ret_result, err);
@@ -255,7 +265,9 @@ static int fake_memory_set(void *ctx, const json_t *params, json_t **ret_result,
 		return API_ERROR_INVALID_PARAMS;
 	}
 	fake->asked_bytes = (uint64_t)asked;
-	*ret_result = json_pack("{s:I}", "asked_bytes", asked);
+	before = fake->mode;
+	fake->mode = "manual";
+	*ret_result = settings_of(fake, before);
 	return 0;
 }
 

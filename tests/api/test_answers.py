@@ -85,6 +85,8 @@ def main():
         methods = {method["name"]: method for method in document["methods"]}
         kinds = {event["kind"]: event["data"] for event in document["x-events"]}
         vm.expect("ready")
+        while "rule" not in vm.call("vm.memory")["policy"]:
+            pass  # the policy's first decision may be some milliseconds later
         for name, params in CALLS:
             rpc = neapvm.Rpc(vm.socket_path()) if name == "vm.console" else vm.rpc
             try:

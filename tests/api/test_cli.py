@@ -277,7 +277,8 @@ def an_unknown_name_suggests_the_nearest_and_lists_what_runs():
 def set_asks_and_wait_shows_the_way_to_the_end():
     with Host() as host:
         host.start()
-        check(host.neap("set", "web", "memory=256M"), OK, out="^asked 256 MiB, taken")
+        check(host.neap("set", "web", "memory=256M"), OK, out="^asked 256 MiB, taken",
+              err="set by hand from now on .neap set web memory.mode=auto")
         out = check(host.neap("set", "web", "balloon=320M", "--wait"), OK,
                     out=r"asked 320 MiB, taken 320 MiB, returned 320 MiB\n$").stdout
         taken = [int(mib) for mib in re.findall(r"taken (\d+) MiB", out)]
