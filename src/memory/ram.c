@@ -45,17 +45,41 @@ static int view_reserve(struct ram_view *view, uint64_t len_bytes)
 	return 0;
 }
 
+/* On huge pages, never a whole aligned GiB.
+ *
+ * Linux may let such GiBs share a page table with another mapping of the file, and therefore tells
+ * KVM that all of it is gone whenever one frame is unmapped or punched: every block that is sampled,
+ * swapped or given back would cost the guest its 511 neighbours' mappings as well. Pieces that begin
+ * and end in the middle of a GiB hold no such GiB, and mappings of hugetlbfs are never merged.
+ * Source: Linux mm/hugetlb.c, adjust_range_if_pmd_sharing_possible(). */
+uint64_t ram_piece_bytes(const struct ram *ram, uintptr_t address, uint64_t len_bytes)
+{
+	uint64_t to_next_middle = GIB_BYTES - (address + GIB_BYTES / 2) % GIB_BYTES;
+
+	return ram->layout.frame_bytes == HUGE_FRAME_BYTES && to_next_middle < len_bytes
+		       ? to_next_middle
+		       : len_bytes;
+}
+
 /* DONTDUMP: guest memory is no business of our core dumps. DONTFORK: a child of ours never needs
  * it, and copying page tables of a large guest is slow. */
-static int view_map(struct ram_view *view, uint64_t at_bytes, uint64_t len_bytes, int fd,
-		    uint64_t offset_bytes)
+static int view_map(const struct ram *ram, const struct ram_view *view, uint64_t at_bytes,
+		    uint64_t len_bytes, uint64_t offset_bytes)
 {
-	void *at = view->base + at_bytes;
+	uint8_t *start = view->base + at_bytes;
+	uint64_t done_bytes = 0;
 
-	if (mmap(at, len_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd,
-		 (off_t)offset_bytes) == MAP_FAILED)
-		return -errno;
-	if (madvise(at, len_bytes, MADV_DONTDUMP) < 0 || madvise(at, len_bytes, MADV_DONTFORK) < 0)
+	while (done_bytes < len_bytes) {
+		uint8_t *at = start + done_bytes;
+		uint64_t piece = ram_piece_bytes(ram, (uintptr_t)at, len_bytes - done_bytes);
+
+		if (mmap(at, piece, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
+			 ram->fd, (off_t)(offset_bytes + done_bytes)) == MAP_FAILED)
+			return -errno;
+		done_bytes += piece;
+	}
+	if (madvise(start, len_bytes, MADV_DONTDUMP) < 0 ||
+	    madvise(start, len_bytes, MADV_DONTFORK) < 0)
 		return -errno;
 	return 0;
 }
@@ -67,9 +91,8 @@ static int open_guest_view(struct ram *ram)
 	int result = view_reserve(&ram->guest, last->start.addr + last->len_bytes);
 
 	for (unsigned i = 0; i < layout->region_count && result == 0; i++)
-		result = view_map(&ram->guest, layout->regions[i].start.addr,
-				  layout->regions[i].len_bytes, ram->fd,
-				  layout->regions[i].offset_bytes);
+		result = view_map(ram, &ram->guest, layout->regions[i].start.addr,
+				  layout->regions[i].len_bytes, layout->regions[i].offset_bytes);
 	return result;
 }
 
@@ -77,7 +100,7 @@ static int open_host_view(struct ram *ram)
 {
 	int result = view_reserve(&ram->host, ram->layout.ram_bytes);
 
-	return result ? result : view_map(&ram->host, 0, ram->layout.ram_bytes, ram->fd, 0);
+	return result ? result : view_map(ram, &ram->host, 0, ram->layout.ram_bytes, 0);
 }
 
 static int open_views(struct ram *ram, struct err *err)

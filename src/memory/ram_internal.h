@@ -112,4 +112,8 @@ int ram_map_offset(struct ram *ram, uint64_t offset_bytes);
 /* fallocate(PUNCH_HOLE), through signals. */
 int ram_punch(const struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes);
 
+/* How much of @len_bytes from @address, in either view, is one mapping of the kernel's: UFFDIO_CONTINUE
+ * goes across no boundary. */
+uint64_t ram_piece_bytes(const struct ram *ram, uintptr_t address, uint64_t len_bytes);
+
 #endif

@@ -80,7 +80,8 @@ int uffd_map(const struct ram *ram, uint64_t offset_bytes, uint64_t len_bytes)
 		return 0;
 	start = view_address(ram, offset_bytes);
 	while (done < len_bytes) {
-		int64_t mapped = map_some(ram, start + done, len_bytes - done);
+		uint64_t piece = ram_piece_bytes(ram, start + done, len_bytes - done);
+		int64_t mapped = map_some(ram, start + done, piece);
 
 		if (mapped < 0)
 			return (int)mapped;

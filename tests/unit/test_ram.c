@@ -6,6 +6,7 @@
  */
 #include "../support/hugemount.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <unistd.h>
@@ -13,7 +14,9 @@
 #include "base/clock.h"
 #include "memory/access.h"
 #include "memory/discard.h"
+#include "memory/backing.h"
 #include "memory/ram_internal.h"
+#include "memory/uffd.h"
 
 enum { POOL_FRAMES = 16, RANDOM_STEPS = 4000, RACE_ROUNDS = 40000, RACE_FRAMES = 3 };
 
@@ -549,6 +552,55 @@ static void choose_frames(const char *name)
 
 /* Without a mount the frames come from the host's pool, which others use too: either answer is
  * right, as long as it is whole. */
+/* Else the kernel tells KVM that a whole GiB is gone when one frame of it is. */
+static void no_mapping_of_huge_pages_holds_a_whole_aligned_gib(void **state)
+{
+	struct ram *ram = open_ram(8 * GIB_BYTES);
+	const uintptr_t base = (uintptr_t)ram->guest.base, host = (uintptr_t)ram->host.base;
+	FILE *maps = fopen("/proc/self/maps", "re");
+	uint64_t start, end, seen_bytes = 0;
+	char line[4096];
+
+	(void)state;
+	assert_non_null(maps);
+	while (fgets(line, sizeof(line), maps)) {
+		char rights[8];
+
+		assert_int_equal(sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s", &start, &end, rights),
+				 3);
+		if ((start < base || start >= base + 16 * GIB_BYTES) &&
+		    (start < host || start >= host + 8 * GIB_BYTES))
+			continue;
+		if (strcmp(rights, "rw-s") != 0)
+			continue;
+		seen_bytes += end - start;
+		assert_true(align_down(end, GIB_BYTES) <=
+			    align_down(start - 1, GIB_BYTES) + GIB_BYTES);
+	}
+	(void)fclose(maps);
+	assert_true(seen_bytes == 2 * 8 * GIB_BYTES);
+	ram_close(ram);
+}
+
+/* What is mapped at once may lie in two mappings. */
+static void neighbours_in_two_mappings_are_mapped_at_once(void **state)
+{
+	struct ram *ram = open_ram(2 * GIB_BYTES);
+	uint64_t piece = ram_piece_bytes(ram, (uintptr_t)ram->guest.base, 2 * GIB_BYTES);
+	uint64_t first = piece / frame_bytes - 1;
+	uint8_t *at = (uint8_t *)ram->guest.base + piece;
+
+	(void)state;
+	if (!ram_has_pager(ram))
+		skip();
+	assert_int_equal(backing_allocate(ram->fd, first * frame_bytes, 2 * frame_bytes), 0);
+	assert_int_equal(uffd_map(ram, first * frame_bytes, 2 * frame_bytes), 0);
+	at[-1] = 1; /* nobody has to answer these */
+	at[0] = 2;
+	assert_int_equal(uffd_unmap(ram, first * frame_bytes, 2 * frame_bytes), 0);
+	ram_close(ram);
+}
+
 static void hugetlb_memfd_works_or_says_what_is_missing(void **state)
 {
 	struct ram_config config = { .ram_bytes = 2 * frame_bytes, .frame_bytes = frame_bytes };
@@ -591,6 +643,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest pool_tests[] = {
 		cmocka_unit_test(empty_pool_is_enospc_and_ends_when_pages_return),
 		cmocka_unit_test(too_few_pages_are_refused_with_the_command_that_helps),
+		cmocka_unit_test(no_mapping_of_huge_pages_holds_a_whole_aligned_gib),
+		cmocka_unit_test(neighbours_in_two_mappings_are_mapped_at_once),
 		cmocka_unit_test(hugetlb_memfd_works_or_says_what_is_missing),
 	};
 	int failed;
