@@ -52,6 +52,11 @@ def read(path):
         return f.read()
 
 
+def write(path, text):
+    with open(path, "w", encoding="ascii") as f:
+        f.write(text)
+
+
 def pool_free_mib():
     return 2 * int(read("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"))
 
@@ -737,8 +742,11 @@ def hold_kvm_open():
     The kernel patches a breakpoint into its scheduler when the first VM appears and when the last goes
     (preempt notifiers, and KVM's keys for local APICs). QEMU's multi-threaded emulation now and then goes on
     running the breakpoint after it is gone: both processors hang in it. With these the patching happens
-    once, and its undoing comes after all that counts (end).
+    once, while no other processor runs, and its undoing comes after all that counts (end).
     """
+    others = glob.glob("/sys/devices/system/cpu/cpu[1-9]*/online")
+    for other in others:
+        write(other, "0")
     create_vm, create_vcpu, enable_cap, split_irqchip = 0xAE01, 0xAE41, 0x4068AEA3, 121
     kvm = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
     for with_irqchip in (False, True):
@@ -746,6 +754,8 @@ def hold_kvm_open():
         if with_irqchip:
             fcntl.ioctl(vm, enable_cap, struct.pack("<II4Q64x", split_irqchip, 0, 64, 0, 0, 0))
         fcntl.ioctl(vm, create_vcpu, 0)  # the descriptors live until this process ends
+    for other in others:
+        write(other, "1")
 
 
 INITRD = copy_in(os.path.join(CACHE, "guest-initrd.cpio"))
