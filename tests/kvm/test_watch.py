@@ -56,18 +56,22 @@ class Watch(unittest.TestCase):
         self.vm.call("events.subscribe")
         self.vm.expect(READY)
         self.vm.ask("fill 8M")
+        self.vcpu = "/proc/%d/task/%d" % (self.vm.process.pid, onethread.find(self.vm.process.pid, "vcpu0"))
         self.pager = onethread.find(self.vm.process.pid, "pager")
         onethread.seize(self.pager)
 
     def expect_end(self, started, reason):
+        """The guest is stopped when its vCPUs are gone; the process takes apart what it had after that."""
+        while os.path.exists(self.vcpu):
+            self.assertLess(time.monotonic(), started + neapvm.PATIENCE_S, "the vCPU runs on")
+        took = time.monotonic() - started
         onethread.reap(self.pager)
         self.vm.wait()
-        took = time.monotonic() - started
         self.assertEqual(self.vm.process.returncode, FAILED)
         errors = self.vm.errors()
         self.assertIn(reason, errors)
         self.assertEqual(errors.count("neap:"), 1, errors)
-        print("ended after %.0f ms: %s" % (took * 1000, errors.strip()), file=sys.stderr)
+        print("stopped after %.0f ms: %s" % (took * 1000, errors.strip()), file=sys.stderr)
         if took > END_S:
             raise TooSlow("%.0f ms" % (took * 1000))
 
