@@ -131,11 +131,16 @@ class Swap(unittest.TestCase):
         refused = self.vm.neap("set", "test", "memory.limit=1M", check=False)
         self.assertIn("no guest gets on with 1M", refused.stderr)
 
+    def is_quiet(self):
+        before, after = self.memory(), self.memory()
+        return before["swap"] == after["swap"] and not (after["frames"]["reading"] or after["frames"]["writing"])
+
     def spoil_and_touch(self):
         self.start()
         self.fill()
         self.assertTrue(self.vm.until(lambda: self.memory()["frames"]["swapped"] >= 24 * MIB))
         self.vm.call("vm.pause")
+        self.assertTrue(self.vm.until(self.is_quiet))  # what is read now must not find it spoiled
         file = SwapFile(self.vm.call("vm.info")["pid"], self.dir)
         self.addCleanup(file.close)
         file.spoil()
