@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""summary.py LOG... - "N passed, N failed, N skipped", after each failure and each skip by name.
+"""summary.py [--failed] LOG... - "N passed, N failed, N skipped", after each failure and each skip by name.
 
 LOG is meson's testlog.json: one JSON object a line. A cmocka program counts by its cases and the
 lab by its checks, any other program as one. A skip is never silent: its reason is the program's line "... skipped: ...".
@@ -62,8 +62,29 @@ def status_of(entry):
             (f"; it said last: {said[-1][:SAID_MAX]}" if said else ""))
 
 
+def failed_names(path):
+    """What to run again: the programs that failed, by the names that meson knows."""
+    return [entry["name"].rsplit(" / ", 1)[-1] for entry in map(json.loads, open(path, encoding="utf-8"))
+            if entry["result"] not in GOOD | {"SKIP"}]
+
+
+def take_newest(entries, counts):
+    """Of a program that was run again the last run counts; that it needed it is told."""
+    newest = {}
+    for entry in entries:
+        before = newest.get(entry["name"])
+        if before and entry["result"] in GOOD:
+            print(f"unsteady: {entry['name']}: right only when run again; before: {status_of(before)}")
+        newest[entry["name"]] = entry
+    for entry in newest.values():
+        counts.add(entry)
+
+
 def main(paths):
-    counts = Counts()
+    if paths[0] == "--failed":
+        print(" ".join(failed_names(paths[1])))
+        return 0
+    counts, entries = Counts(), []
     for path in paths:
         try:
             lines = [line for line in open(path, encoding="utf-8", errors="replace") if line.strip()]
@@ -72,8 +93,8 @@ def main(paths):
             continue
         if not lines:
             counts.failed.append((path, "no test reported anything"))
-        for line in lines:
-            counts.add(json.loads(line))
+        entries.extend(map(json.loads, lines))
+    take_newest(entries, counts)
     for name, reason in counts.skipped:
         print(f"skipped: {name}: {reason}")
     for name, reason in counts.failed:

@@ -63,6 +63,17 @@ class Summary(unittest.TestCase):
                                  "it said last: [       OK ] one",
                                  "1 passed, 1 failed, 0 skipped"])
 
+    def test_what_is_right_when_run_again_is_passed_and_told(self):
+        status, lines = summarize(entry("prog", "FAIL", returncode=1), entry("prog", "OK"))
+        self.assertEqual(status, 0)
+        self.assertEqual(lines, ["unsteady: prog: right only when run again; before: exit status 1 after 1.5 s",
+                                 "1 passed, 0 failed, 0 skipped"])
+
+    def test_what_fails_again_is_one_failure(self):
+        status, lines = summarize(entry("prog", "FAIL", returncode=1), entry("prog", "FAIL", returncode=2))
+        self.assertEqual(status, 1)
+        self.assertEqual(lines[-1], "0 passed, 1 failed, 0 skipped")
+
     def test_a_timeout_is_a_failure(self):
         self.assertEqual(summarize(entry("slow", "TIMEOUT", returncode=-15))[0], 1)
 
