@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* api.c - the tables of verbs, and a call from its name to its handler.
- *
- * Each verb's parameters are a slice of one flat array, which a row without a name ends; the
- * enumerations give each verb the number of its first row. The same for results.
- */
+/* api.c - a call from its name to its handler. The tables are vm_set.c's and host_set.c's. */
 #include "api/api.h"
 
 #include <errno.h>
@@ -11,70 +7,9 @@
 #include <string.h>
 
 #include "api/params.h"
+#include "base/clock.h"
 #include "base/units.h"
 #include "config/suggest.h"
-
-#define GLUE2(a, b) a##b
-#define GLUE(a, b)  GLUE2(a, b)
-
-/* The mark that stands before a verb's rows ends those of the verb before it. */
-enum {
-#define VERB(id, method, states, help)	  PARAMS_OF_##id,
-#define PARAM(name, type, required, help) GLUE(PARAM_NUMBER_, __COUNTER__),
-#define RESULT(name, type, help)
-#include "api/verbs.def"
-#undef VERB
-#undef PARAM
-#undef RESULT
-};
-
-static const struct api_field params[] = {
-#define VERB(id, method, states, help) { .name = NULL },
-#define PARAM(name_, type_, required_, help_) \
-	{ .name = #name_, .type = API_##type_, .required = (required_), .help = (help_) },
-#define RESULT(name, type, help)
-#include "api/verbs.def"
-	{ .name = NULL },
-#undef VERB
-#undef PARAM
-#undef RESULT
-};
-
-enum {
-#define VERB(id, method, states, help) RESULTS_OF_##id,
-#define PARAM(name, type, required, help)
-#define RESULT(name, type, help) GLUE(RESULT_NUMBER_, __COUNTER__),
-#include "api/verbs.def"
-#undef VERB
-#undef PARAM
-#undef RESULT
-};
-
-static const struct api_field results[] = {
-#define VERB(id, method, states, help) { .name = NULL },
-#define PARAM(name, type, required, help)
-#define RESULT(name_, type_, help_) { .name = #name_, .type = API_##type_, .help = (help_) },
-#include "api/verbs.def"
-	{ .name = NULL },
-#undef VERB
-#undef PARAM
-#undef RESULT
-};
-
-static const struct api_verb_row verbs[] = {
-#define VERB(id, method_, states_, help_)                        \
-	[API_##id] = { .method = (method_),                      \
-		       .states = API_STATES_##states_,           \
-		       .params = &params[PARAMS_OF_##id + 1],    \
-		       .results = &results[RESULTS_OF_##id + 1], \
-		       .help = (help_) },
-#define PARAM(name, type, required, help)
-#define RESULT(name, type, help)
-#include "api/verbs.def"
-#undef VERB
-#undef PARAM
-#undef RESULT
-};
 
 const char *api_state_name(enum api_state state)
 {
@@ -97,32 +32,36 @@ const char *api_type_name(enum api_type type)
 	return names[type];
 }
 
-const struct api_verb_row *api_verb_table(size_t *ret_count)
-{
-	*ret_count = ARRAY_LEN(verbs);
-	return verbs;
-}
-
 bool api_result_may_be_absent(const struct api_field *result)
 {
 	return strstr(result->help, "absent when") != NULL;
 }
 
-const struct api_verb_row *api_verb_by_method(const char *method)
+const struct api_verb_row *api_verb_by_method(const struct api_set *set, const char *method)
 {
-	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
-		if (strcmp(verbs[i].method, method) == 0)
-			return &verbs[i];
+	for (size_t i = 0; i < set->verb_count; i++)
+		if (api_offers(set, &set->verbs[i]) && strcmp(set->verbs[i].method, method) == 0)
+			return &set->verbs[i];
 	return NULL;
 }
 
-static int method_not_found(const char *untrusted_method, struct err *err)
+int api_event_by_kind(const struct api_set *set, const char *kind)
+{
+	for (size_t i = 0; i < set->event_count; i++)
+		if (strcmp(set->events[i].kind, kind) == 0)
+			return (int)i;
+	return -1;
+}
+
+static int method_not_found(const struct api_set *set, const char *untrusted_method,
+			    struct err *err)
 {
 	struct suggest suggest = suggest_start(untrusted_method);
 	char quoted[QUOTE_BYTES], hint[HINT_BYTES];
 
-	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
-		suggest_offer(&suggest, verbs[i].method);
+	for (size_t i = 0; i < set->verb_count; i++)
+		if (api_offers(set, &set->verbs[i]))
+			suggest_offer(&suggest, set->verbs[i].method);
 	(void)err_set(err, -ENOENT, "no method %s%s%s", quote_text(untrusted_method, quoted),
 		      suggest_hint(&suggest, "", hint),
 		      suggest.best ? "" : "; rpc.discover lists them");
@@ -168,33 +107,65 @@ static int finish(const struct api_verb_row *verb, int code, json_t *result, jso
 	return is_known_code(code) ? code : API_ERROR_INTERNAL;
 }
 
-int api_call(const struct api_backend *backend, const char *untrusted_method,
-	     const json_t *untrusted_params, json_t **ret_result, struct err *err)
+/* deadline_ms belongs to every method of such a set: taken out before the row is looked at. */
+static int take_deadline(const struct api_set *set, struct api_request *request,
+			 const json_t *untrusted_params, struct err *err)
 {
-	const struct api_verb_row *verb = api_verb_by_method(untrusted_method);
-	api_handler handler = verb ? backend->handlers[verb - verbs] : NULL;
-	json_t *result = NULL;
+	const json_t *deadline = json_object_get(untrusted_params, "deadline_ms");
+	json_int_t ms = json_integer_value(deadline);
+
+	if (!set->has_deadline || !deadline)
+		return 0;
+	if (!json_is_integer(deadline) || ms <= 0 || ms > API_DEADLINE_MAX_MS)
+		return err_set(err, -EINVAL, "deadline_ms must be an integer from 1 to %d",
+			       API_DEADLINE_MAX_MS),
+		       API_ERROR_INVALID_PARAMS;
+	request->deadline_ns = clock_now_ns() + (uint64_t)ms * NS_PER_MS;
+	return 0;
+}
+
+static int may_call(const struct api_backend *backend, const struct api_request *request,
+		    struct err *err)
+{
 	enum api_state state;
-	json_t *checked;
+
+	if (request->verb->access == API_CHANGES && !request->peer.may_change)
+		return err_set(err, -EPERM,
+			       "%s changes something, and this socket is for looking only",
+			       request->verb->method),
+		       API_ERROR_FORBIDDEN;
+	if (!backend->state)
+		return 0;
+	state = backend->state(backend->ctx);
+	return request->verb->states & 1U << state ? 0 : wrong_state(request->verb, state, err);
+}
+
+int api_call(const struct api_backend *backend, struct api_request *request,
+	     const char *untrusted_method, const json_t *untrusted_params, json_t **ret_result,
+	     struct err *err)
+{
+	const struct api_set *set = backend->set;
+	const struct api_verb_row *verb = api_verb_by_method(set, untrusted_method);
+	api_handler handler = verb ? backend->handlers[verb - set->verbs] : NULL;
+	json_t *result = NULL;
 	int code;
 
 	if (err)
 		*err = (struct err){ 0 };
 	if (!verb)
-		return method_not_found(untrusted_method, err);
+		return method_not_found(set, untrusted_method, err);
 	if (!handler)
 		return err_set(err, -ENOENT, "%s is not offered here", verb->method),
 		       API_ERROR_METHOD_NOT_FOUND;
-	code = params_check(verb, untrusted_params, &checked, err);
+	request->verb = verb;
+	code = take_deadline(set, request, untrusted_params, err);
+	if (code == 0)
+		code = params_check(verb, set->has_deadline, untrusted_params, &request->params,
+				    err);
+	if (code == 0)
+		code = may_call(backend, request, err);
 	if (code != 0)
 		return code;
-	state = backend->state(backend->ctx);
-	if (verb->states & 1U << state) {
-		code = handler(backend->ctx, checked, &result, err);
-		code = finish(verb, code, result, ret_result, err);
-	} else {
-		code = wrong_state(verb, state, err);
-	}
-	json_decref(checked);
-	return code;
+	code = handler(backend->ctx, request, &result, err);
+	return code == API_LATER ? code : finish(verb, code, result, ret_result, err);
 }

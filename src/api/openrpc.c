@@ -11,6 +11,12 @@
 
 static const char openrpc_version[] = "1.2.6";
 
+static const struct api_field api_deadline_field = {
+	.name = "deadline_ms",
+	.type = API_INTEGER,
+	.help = "how long the client waits for an answer; what was begun goes on",
+};
+
 /* A document under construction. */
 struct doc {
 	bool failed;
@@ -41,19 +47,26 @@ static json_t *type_schema(struct doc *doc, const struct api_field *field, bool 
 	return schema;
 }
 
-static json_t *params_list(struct doc *doc, const struct api_field *field)
+static void add_param(struct doc *doc, json_t *list, const struct api_field *field)
+{
+	json_t *param = json_object();
+
+	set(doc, param, "name", json_string(field->name));
+	set(doc, param, "description", json_string(field->help));
+	set(doc, param, "required", json_boolean(field->required));
+	set(doc, param, "schema", type_schema(doc, field, true));
+	add(doc, list, param);
+}
+
+static json_t *params_list(struct doc *doc, const struct api_set *offered,
+			   const struct api_field *field)
 {
 	json_t *list = json_array();
 
-	for (; field->name; field++) {
-		json_t *param = json_object();
-
-		set(doc, param, "name", json_string(field->name));
-		set(doc, param, "description", json_string(field->help));
-		set(doc, param, "required", json_boolean(field->required));
-		set(doc, param, "schema", type_schema(doc, field, true));
-		add(doc, list, param);
-	}
+	for (; field->name; field++)
+		add_param(doc, list, field);
+	if (offered->has_deadline)
+		add_param(doc, list, &api_deadline_field);
 	return list;
 }
 
@@ -97,19 +110,22 @@ static json_t *errors_list(struct doc *doc, const struct api_verb_row *verb)
 	add(doc, list, json_pack("{s:s}", "$ref", "#/components/errors/INVALID_PARAMS"));
 	add(doc, list, json_pack("{s:s}", "$ref", "#/components/errors/INTERNAL"));
 	add(doc, list, json_pack("{s:s}", "$ref", "#/components/errors/UNSUPPORTED"));
+	if (verb->access == API_CHANGES)
+		add(doc, list, json_pack("{s:s}", "$ref", "#/components/errors/FORBIDDEN"));
 	if (verb->states != API_STATES_ANY)
 		add(doc, list, json_pack("{s:s}", "$ref", "#/components/errors/STATE"));
 	return list;
 }
 
-static json_t *method_object(struct doc *doc, const struct api_verb_row *verb)
+static json_t *method_object(struct doc *doc, const struct api_set *offered,
+			     const struct api_verb_row *verb)
 {
 	json_t *method = json_object();
 
 	set(doc, method, "name", json_string(verb->method));
 	set(doc, method, "summary", json_string(verb->help));
 	set(doc, method, "paramStructure", json_string("either"));
-	set(doc, method, "params", params_list(doc, verb->params));
+	set(doc, method, "params", params_list(doc, offered, verb->params));
 	set(doc, method, "result", result_object(doc, verb));
 	set(doc, method, "errors", errors_list(doc, verb));
 	set(doc, method, "x-states", states_list(doc, verb->states));
@@ -128,51 +144,47 @@ static json_t *error_components(struct doc *doc)
 	return errors;
 }
 
-static json_t *state_extension(struct doc *doc)
+static json_t *state_extension(struct doc *doc, const struct api_set *offered)
 {
 	json_t *states = json_array();
 
-#define STATE(id, name, help) \
-	add(doc, states, json_pack("{s:s,s:s}", "name", (name), "description", (help)));
-#include "api/states.def"
-#undef STATE
+	for (size_t i = 0; i < offered->state_count; i++)
+		add(doc, states,
+		    json_pack("{s:s,s:s}", "name", offered->states[i].name, "description",
+			      offered->states[i].help));
 	return states;
 }
 
-static json_t *event_extension(struct doc *doc)
+static json_t *event_extension(struct doc *doc, const struct api_set *offered)
 {
 	json_t *events = json_array();
 
-#define EVENT(id, kind, data, help) \
-	add(doc, events,            \
-	    json_pack("{s:s,s:s,s:s}", "kind", (kind), "data", (data), "description", (help)));
-#include "api/events.def"
-#undef EVENT
+	for (size_t i = 0; i < offered->event_count; i++)
+		add(doc, events,
+		    json_pack("{s:s,s:s,s:s}", "kind", offered->events[i].kind, "data",
+			      offered->events[i].data, "description", offered->events[i].help));
 	return events;
 }
 
-json_t *api_discover(void)
+json_t *api_discover(const struct api_set *offered)
 {
 	struct doc doc = { .failed = false };
-	const struct api_verb_row *verbs;
 	json_t *components = json_object();
 	json_t *methods = json_array();
 	json_t *top = json_object();
-	size_t count;
 
-	verbs = api_verb_table(&count);
-	for (size_t i = 0; i < count; i++)
-		add(&doc, methods, method_object(&doc, &verbs[i]));
+	for (size_t i = 0; i < offered->verb_count; i++)
+		if (api_offers(offered, &offered->verbs[i]))
+			add(&doc, methods, method_object(&doc, offered, &offered->verbs[i]));
 	set(&doc, components, "errors", error_components(&doc));
 	set(&doc, top, "openrpc", json_string(openrpc_version));
 	set(&doc, top, "info",
-	    json_pack("{s:s,s:s,s:s}", "title", "neap, one virtual machine", "version",
-		      NEAP_VERSION, "description",
-		      "JSON-RPC 2.0 on the VM's UNIX socket, one message per line."));
+	    json_pack("{s:s,s:s,s:s}", "title", offered->title, "version", NEAP_VERSION,
+		      "description", offered->description));
 	set(&doc, top, "methods", methods);
 	set(&doc, top, "components", components);
-	set(&doc, top, "x-states", state_extension(&doc));
-	set(&doc, top, "x-events", event_extension(&doc));
+	set(&doc, top, "x-states", state_extension(&doc, offered));
+	set(&doc, top, "x-events", event_extension(&doc, offered));
 	if (!doc.failed)
 		return top;
 	json_decref(top);

@@ -103,7 +103,7 @@ static int check_object(const struct api_verb_row *verb, json_t *object, struct 
 	return 0;
 }
 
-int params_check(const struct api_verb_row *verb, const json_t *untrusted_params,
+int params_check(const struct api_verb_row *verb, bool has_deadline, const json_t *untrusted_params,
 		 json_t **ret_params, struct err *err)
 {
 	json_t *object;
@@ -120,6 +120,8 @@ int params_check(const struct api_verb_row *verb, const json_t *untrusted_params
 		object = name_positions(verb, untrusted_params);
 	if (!object)
 		return err_set(err, -ENOMEM, "out of memory"), API_ERROR_INTERNAL;
+	if (has_deadline)
+		(void)json_object_del(object, "deadline_ms");
 	code = check_object(verb, object, err);
 	if (code == 0)
 		*ret_params = object;

@@ -68,13 +68,13 @@ static void add_pager(const struct machine *machine, json_t *info)
 		(void)json_object_set_new(info, "pager_reason", json_string(why));
 }
 
-static int vm_info(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int vm_info(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
 	struct machine *machine = ctx;
 	const struct vm_config *config = machine->config;
 	struct device_list devices = { .machine = machine, .list = json_array() };
 
-	(void)params;
+	(void)request;
 	loop_call(&machine->io, list_devices, &devices);
 	*ret_result = json_pack(
 		"{s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:I, s:I, s:s, s:I, s:I, s:I, s:o, s:o}",
@@ -93,17 +93,19 @@ static int vm_info(void *ctx, const json_t *params, json_t **ret_result, struct 
 	return *ret_result ? 0 : err_set(err, API_ERROR_INTERNAL, "out of memory");
 }
 
-static int vm_memory(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int vm_memory(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
-	(void)params;
+	(void)request;
 	*ret_result = memory_view(ctx);
 	return *ret_result ? 0 : err_set(err, API_ERROR_INTERNAL, "out of memory");
 }
 
-static int vm_memory_limit(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int vm_memory_limit(void *ctx, struct api_request *request, json_t **ret_result,
+			   struct err *err)
 {
 	struct machine *machine = ctx;
-	json_int_t limit_bytes = json_integer_value(json_object_get(params, "limit_bytes"));
+	json_int_t limit_bytes =
+		json_integer_value(json_object_get(request->params, "limit_bytes"));
 	struct ram_statistics statistics;
 	int ret;
 
@@ -121,52 +123,52 @@ static int vm_memory_limit(void *ctx, const json_t *params, json_t **ret_result,
 	return *ret_result ? 0 : API_ERROR_INTERNAL;
 }
 
-static int vm_pause(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int vm_pause(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
-	(void)params;
+	(void)request;
 	(void)err;
 	lifecycle_pause(ctx);
 	return give_state(ctx, ret_result);
 }
 
-static int vm_resume(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int vm_resume(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
-	(void)params;
+	(void)request;
 	(void)err;
 	lifecycle_resume(ctx);
 	return give_state(ctx, ret_result);
 }
 
-static int vm_stop(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int vm_stop(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
 	struct machine *machine = ctx;
 
-	(void)params;
+	(void)request;
 	(void)err;
 	acpi_ged_power_button(&machine->ged);
 	return give_state(machine, ret_result);
 }
 
-static int vm_reset(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int vm_reset(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
-	(void)params;
+	(void)request;
 	(void)err;
 	lifecycle_reset(ctx, "request");
 	return give_state(ctx, ret_result);
 }
 
-static int vm_kill(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int vm_kill(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
-	(void)params;
+	(void)request;
 	(void)err;
 	lifecycle_end(ctx, EXIT_CODE_KILLED, "killed on request");
 	return give_state(ctx, ret_result);
 }
 
-static int vm_console(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int vm_console(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
 	(void)ctx;
-	(void)params;
+	(void)request;
 	*ret_result = json_pack("{s:b}", "stream", 1);
 	return *ret_result ? 0 : err_set(err, API_ERROR_INTERNAL, "out of memory");
 }
@@ -192,24 +194,27 @@ static void take_console(void *ctx, int fd)
 
 void machine_api_init(struct machine *machine)
 {
+	static const api_handler handlers[API_VERB_COUNT] = {
+		[API_VM_INFO] = vm_info,
+		[API_VM_MEMORY] = vm_memory,
+		[API_VM_MEMORY_SET] = policy_vm_memory_set,
+		[API_VM_MEMORY_LIMIT] = vm_memory_limit,
+		[API_VM_MEMORY_WHY] = policy_vm_memory_why,
+		[API_VM_MEMORY_GRANT] = policy_vm_memory_grant,
+		[API_VM_MEMORY_TRACE] = policy_vm_memory_trace,
+		[API_VM_PAUSE] = vm_pause,
+		[API_VM_RESUME] = vm_resume,
+		[API_VM_STOP] = vm_stop,
+		[API_VM_RESET] = vm_reset,
+		[API_VM_KILL] = vm_kill,
+		[API_VM_CONSOLE] = vm_console,
+	};
+
 	machine->backend = (struct api_backend){
+		.set = &api_vm_set,
 		.state = get_state,
+		.handlers = handlers,
 		.take_console = take_console,
 		.ctx = machine,
-		.handlers = {
-			[API_VM_INFO] = vm_info,
-			[API_VM_MEMORY] = vm_memory,
-			[API_VM_MEMORY_SET] = policy_vm_memory_set,
-			[API_VM_MEMORY_LIMIT] = vm_memory_limit,
-			[API_VM_MEMORY_WHY] = policy_vm_memory_why,
-			[API_VM_MEMORY_GRANT] = policy_vm_memory_grant,
-			[API_VM_MEMORY_TRACE] = policy_vm_memory_trace,
-			[API_VM_PAUSE] = vm_pause,
-			[API_VM_RESUME] = vm_resume,
-			[API_VM_STOP] = vm_stop,
-			[API_VM_RESET] = vm_reset,
-			[API_VM_KILL] = vm_kill,
-			[API_VM_CONSOLE] = vm_console,
-		},
 	};
 }

@@ -94,7 +94,8 @@ json_t *policy_view(struct machine *machine)
 	return view;
 }
 
-int policy_vm_memory_why(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+int policy_vm_memory_why(void *ctx, struct api_request *request, json_t **ret_result,
+			 struct err *err)
 {
 	enum { TEXT_BYTES = 2048 };
 	struct machine *machine = ctx;
@@ -102,7 +103,7 @@ int policy_vm_memory_why(void *ctx, const json_t *params, json_t **ret_result, s
 	char text[TEXT_BYTES];
 	json_t *result;
 
-	(void)params;
+	(void)request;
 	if (!machine->policy.governor)
 		return no_balloon(err);
 	governor_read(machine->policy.governor, &now);
@@ -257,7 +258,8 @@ static void set_target(void *arg)
 	(void)balloon_set_target(target->machine->balloon, target->balloon_bytes);
 }
 
-int policy_vm_memory_set(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+int policy_vm_memory_set(void *ctx, struct api_request *request, json_t **ret_result,
+			 struct err *err)
 {
 	struct machine *machine = ctx;
 	struct balloon_counters counters;
@@ -269,7 +271,7 @@ int policy_vm_memory_set(void *ctx, const json_t *params, json_t **ret_result, s
 		return no_balloon(err);
 	governor_read(machine->policy.governor, &was);
 	change.settings = was.settings;
-	ret = read_change(machine, params, &change, err);
+	ret = read_change(machine, request->params, &change, err);
 	if (ret != 0)
 		return ret;
 	policy_set_mode(machine, change.settings.mode); /* before the balloon is moved: P1 */
@@ -290,10 +292,12 @@ int policy_vm_memory_set(void *ctx, const json_t *params, json_t **ret_result, s
 	return *ret_result ? 0 : err_set(err, API_ERROR_INTERNAL, "out of memory");
 }
 
-int policy_vm_memory_grant(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+int policy_vm_memory_grant(void *ctx, struct api_request *request, json_t **ret_result,
+			   struct err *err)
 {
 	struct machine *machine = ctx;
-	uint64_t grant_bytes = (uint64_t)json_integer_value(json_object_get(params, "grant_bytes"));
+	uint64_t grant_bytes =
+		(uint64_t)json_integer_value(json_object_get(request->params, "grant_bytes"));
 	struct governor_status was;
 	json_t *event;
 
@@ -326,10 +330,11 @@ static json_t *format_rows(const struct policy_record *records, unsigned count)
 	return rows;
 }
 
-int policy_vm_memory_trace(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+int policy_vm_memory_trace(void *ctx, struct api_request *request, json_t **ret_result,
+			   struct err *err)
 {
 	struct machine *machine = ctx;
-	uint64_t after = (uint64_t)json_integer_value(json_object_get(params, "after"));
+	uint64_t after = (uint64_t)json_integer_value(json_object_get(request->params, "after"));
 	struct policy_record *records;
 	char header[POLICY_RECORD_BYTES];
 	uint64_t last, begun;

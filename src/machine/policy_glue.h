@@ -63,10 +63,14 @@ int policy_set_user_limit(struct machine *machine, uint64_t limit_bytes);
 
 /* policy_api.c; control */
 json_t *policy_view(struct machine *machine); /* NULL without a balloon */
-int policy_vm_memory_set(void *ctx, const json_t *params, json_t **ret_result, struct err *err);
-int policy_vm_memory_why(void *ctx, const json_t *params, json_t **ret_result, struct err *err);
-int policy_vm_memory_grant(void *ctx, const json_t *params, json_t **ret_result, struct err *err);
-int policy_vm_memory_trace(void *ctx, const json_t *params, json_t **ret_result, struct err *err);
+int policy_vm_memory_set(void *ctx, struct api_request *request, json_t **ret_result,
+			 struct err *err);
+int policy_vm_memory_why(void *ctx, struct api_request *request, json_t **ret_result,
+			 struct err *err);
+int policy_vm_memory_grant(void *ctx, struct api_request *request, json_t **ret_result,
+			   struct err *err);
+int policy_vm_memory_trace(void *ctx, struct api_request *request, json_t **ret_result,
+			   struct err *err);
 
 /* policy_trace.c: the governor's records into a file, on a thread of its own. */
 int policy_trace_open(const char *path, struct governor *governor, struct policy_trace **ret_trace,

@@ -42,7 +42,7 @@ struct connection {
 	struct jsonrpc rpc;
 	struct frame frame;
 	uint64_t unsent_bytes;
-	uint32_t event_kinds; /* bit per row of events.def */
+	uint64_t event_kinds; /* bit per event of the set */
 	bool is_reading;
 	bool is_leaving;
 	bool becomes_console;
@@ -52,13 +52,6 @@ struct sending {
 	uv_write_t request;
 	struct shared_text *shared;
 };
-
-static const char *const event_kinds[] = {
-#define EVENT(id, kind, data, help) kind,
-#include "api/events.def"
-#undef EVENT
-};
-_Static_assert(ARRAY_LEN(event_kinds) <= 32, "event_kinds has a bit for each kind");
 
 struct shared_text *shared_text_create(char *text)
 {
@@ -82,45 +75,27 @@ void shared_text_put(struct shared_text *shared)
 
 /* --- the verbs of a connection ------------------------------------------------------------- */
 
-#define VERB(id, method, states, help)                                                \
-	static int forward_##id(void *ctx, const json_t *params, json_t **ret_result, \
-				struct err *err)                                      \
-	{                                                                             \
-		struct connection *connection = ctx;                                  \
-		const struct api_backend *vm = connection->hub->backend;              \
-                                                                                      \
-		return vm->handlers[API_##id](vm->ctx, params, ret_result, err);      \
-	}
-#define PARAM(name, type, required, help)
-#define RESULT(name, type, help)
-#include "api/verbs.def"
-#undef VERB
-
-static const api_handler forwarders[API_VERB_COUNT] = {
-#define VERB(id, method, states, help) [API_##id] = forward_##id,
-#include "api/verbs.def"
-#undef VERB
-#undef PARAM
-#undef RESULT
-};
-
-int connection_find_event(const char *kind)
+static size_t row_number(const struct api_request *request, const struct api_set *set)
 {
-	for (size_t i = 0; i < ARRAY_LEN(event_kinds); i++)
-		if (strcmp(kind, event_kinds[i]) == 0)
-			return (int)i;
-	return -1;
+	return (size_t)(request->verb - set->verbs);
 }
 
-static int subscribe(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int forward(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
+{
+	const struct api_backend *vm = ((struct connection *)ctx)->hub->backend;
+
+	return vm->handlers[row_number(request, vm->set)](vm->ctx, request, ret_result, err);
+}
+
+static int subscribe(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
 	struct connection *connection = ctx;
-	const json_t *kinds = json_object_get(params, "kinds");
-	uint32_t wanted = kinds ? 0 : UINT32_MAX;
+	const json_t *kinds = json_object_get(request->params, "kinds");
+	uint64_t wanted = kinds ? 0 : UINT64_MAX;
 
 	for (size_t i = 0; i < json_array_size(kinds); i++) {
 		const char *kind = json_string_value(json_array_get(kinds, i));
-		int index = kind ? connection_find_event(kind) : -1;
+		int index = kind ? api_event_by_kind(connection->hub->backend->set, kind) : -1;
 
 		if (index < 0) {
 			(void)err_set(err, -EINVAL,
@@ -128,14 +103,15 @@ static int subscribe(void *ctx, const json_t *params, json_t **ret_result, struc
 				      kind ? kind : "");
 			return API_ERROR_INVALID_PARAMS;
 		}
-		wanted |= UINT32_C(1) << index;
+		wanted |= UINT64_C(1) << index;
 	}
 	connection->event_kinds = wanted;
 	*ret_result = json_pack("{s:I}", "seq", (json_int_t)connection->hub->last_seq);
 	return 0;
 }
 
-static int become_console(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int become_console(void *ctx, struct api_request *request, json_t **ret_result,
+			  struct err *err)
 {
 	struct connection *connection = ctx;
 	int code;
@@ -146,17 +122,17 @@ static int become_console(void *ctx, const json_t *params, json_t **ret_result, 
 			      "until its answer has come");
 		return API_ERROR_INVALID_REQUEST;
 	}
-	code = forward_VM_CONSOLE(connection, params, ret_result, err);
+	code = forward(connection, request, ret_result, err);
 	connection->becomes_console = code == 0;
 	return code;
 }
 
-static int discover(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int discover(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
 	(void)ctx;
-	(void)params;
+	(void)request;
 	(void)err;
-	*ret_result = api_discover();
+	*ret_result = api_discover(((struct connection *)ctx)->hub->backend->set);
 	return 0;
 }
 
@@ -167,19 +143,29 @@ static enum api_state forward_state(void *ctx)
 	return vm->state(vm->ctx);
 }
 
+void connection_hub_init(struct connection_hub *hub)
+{
+	const struct api_set *set = hub->backend->set;
+
+	for (size_t i = 0; i < set->verb_count; i++)
+		hub->handlers[i] = hub->backend->handlers[i] ? forward : NULL;
+	hub->handlers[api_verb_by_method(set, "events.subscribe") - set->verbs] = subscribe;
+	hub->handlers[api_verb_by_method(set, "rpc.discover") - set->verbs] = discover;
+	if (hub->backend->take_console)
+		hub->handlers[api_verb_by_method(set, "vm.console") - set->verbs] = become_console;
+}
+
 static void init_backend(struct connection *connection)
 {
 	const struct api_backend *vm = connection->hub->backend;
-	struct api_backend *own = &connection->backend;
 
-	*own = (struct api_backend){ .state = forward_state, .ctx = connection };
-	for (size_t i = 0; i < API_VERB_COUNT; i++)
-		own->handlers[i] = vm->handlers[i] ? forwarders[i] : NULL;
-	own->handlers[API_EVENTS_SUBSCRIBE] = subscribe;
-	own->handlers[API_RPC_DISCOVER] = discover;
-	if (vm->handlers[API_VM_CONSOLE] && vm->take_console)
-		own->handlers[API_VM_CONSOLE] = become_console;
-	connection->rpc.backend = own;
+	connection->backend = (struct api_backend){
+		.set = vm->set,
+		.state = vm->state ? forward_state : NULL,
+		.handlers = connection->hub->handlers,
+		.ctx = connection,
+	};
+	connection->rpc.backend = &connection->backend;
 }
 
 /* --- closing ------------------------------------------------------------------------------- */

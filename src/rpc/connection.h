@@ -18,7 +18,8 @@ struct connection_hub {
 	const struct api_backend *backend;
 	struct connection *first;
 	unsigned count;
-	uint64_t last_seq; /* number of the last event */
+	api_handler handlers[API_HOST_VERB_COUNT]; /* what a connection calls; the set's numbers */
+	uint64_t last_seq;			   /* number of the last event */
 	char read_buffer[CONNECTION_READ_BYTES];
 };
 
@@ -36,8 +37,8 @@ void shared_text_put(struct shared_text *shared);
  * client was told. In each case of failure the connection is closed. */
 int connection_accept(struct connection_hub *hub, uv_stream_t *listener, bool is_full);
 
-/* The row of events.def, or -1. */
-int connection_find_event(const char *kind);
+/* After loop and backend were set. */
+void connection_hub_init(struct connection_hub *hub);
 
 struct connection *connection_next(struct connection *connection);
 bool connection_wants_event(const struct connection *connection, unsigned kind_index);

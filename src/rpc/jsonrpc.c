@@ -103,6 +103,7 @@ static json_t *answerable_id(const json_t *request)
 static json_t *answer_one(struct jsonrpc *rpc, const json_t *request, bool in_batch)
 {
 	const char *fault = request_fault(request);
+	struct api_request call = { .peer = { .may_change = true } };
 	struct err err = { 0 };
 	json_t *result = NULL;
 	bool is_notification;
@@ -112,8 +113,9 @@ static json_t *answer_one(struct jsonrpc *rpc, const json_t *request, bool in_ba
 		return error_response(answerable_id(request), API_ERROR_INVALID_REQUEST, fault);
 	is_notification = !json_object_get(request, "id");
 	rpc->alone = !in_batch && !is_notification;
-	code = api_call(rpc->backend, json_string_value(json_object_get(request, "method")),
+	code = api_call(rpc->backend, &call, json_string_value(json_object_get(request, "method")),
 			json_object_get(request, "params"), &result, &err);
+	json_decref(call.params);
 	if (is_notification) {
 		if (code == 0)
 			json_decref(result);

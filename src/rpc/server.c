@@ -185,6 +185,7 @@ int rpc_server_create(uv_loop_t *loop, const char *path, const struct api_backen
 	}
 	server->hub.loop = loop;
 	server->hub.backend = backend;
+	connection_hub_init(&server->hub);
 	server->listener.data = server;
 	(void)snprintf(server->path, sizeof(server->path), "%s", path);
 	ret = start_listening(server, fd);
@@ -236,7 +237,7 @@ static struct shared_text *event_text(uint64_t seq, const char *kind, json_t *da
 
 void rpc_server_publish(struct rpc_server *server, const char *kind, json_t *data)
 {
-	int kind_index = connection_find_event(kind);
+	int kind_index = api_event_by_kind(server->hub.backend->set, kind);
 	struct shared_text *shared;
 	struct connection *next;
 

@@ -68,13 +68,13 @@ static json_t *state_result(const struct fake *fake)
 	return json_pack("{s:s}", "state", api_state_name(fake->state));
 }
 
-static int fake_info(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int fake_info(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
 	const struct fake *fake = ctx;
 	char *config_text = vm_config_to_json(fake->config);
 	json_t *config = json_loads(config_text ? config_text : "{}", 0, NULL);
 
-	(void)params;
+	(void)request;
 	(void)err;
 	free(config_text);
 	*ret_result =
@@ -148,12 +148,12 @@ static json_t *policy_of(const struct fake *fake)
 			 "removed_operations", 1);
 }
 
-static int fake_memory(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int fake_memory(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
 	const struct fake *fake = ctx;
 	json_int_t taken = (json_int_t)fake->taken_bytes;
 
-	(void)params;
+	(void)request;
 	(void)err;
 	*ret_result = json_pack(
 		"{s:I, s:I, s:I, s:I, s:I, s:i, s:b, s:i, s:i, s:{s:b}, s:{s:I, s:I, s:I}, "
@@ -171,10 +171,10 @@ static int fake_memory(void *ctx, const json_t *params, json_t **ret_result, str
 	return 0;
 }
 
-static int fake_limit(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int fake_limit(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
 	struct fake *fake = ctx;
-	json_int_t limit = json_integer_value(json_object_get(params, "limit_bytes"));
+	json_int_t limit = json_integer_value(json_object_get(request->params, "limit_bytes"));
 
 	if (!fake->config->swap.dir) {
 		(void)err_set(err, -EOPNOTSUPP, "this VM has no swap");
@@ -203,33 +203,33 @@ static json_t *settings_of(const struct fake *fake, const char *mode_before)
 	return result;
 }
 
-static int fake_settings(struct fake *fake, const json_t *params, json_t **ret_result,
+static int fake_settings(struct fake *fake, struct api_request *request, json_t **ret_result,
 			 struct err *err)
 {
 	static const char *const modes[] = { "auto", "manual", "off" };
-	const char *mode = json_string_value(json_object_get(params, "mode"));
+	const char *mode = json_string_value(json_object_get(request->params, "mode"));
 	const char *known = mode ? NULL : fake->mode, *before;
 
 	for (size_t i = 0; mode && i < ARRAY_LEN(modes); i++)
 		if (strcmp(mode, modes[i]) == 0)
 			known = modes[i];
-	if (!known || json_integer_value(json_object_get(params, "weight")) > 10000) {
+	if (!known || json_integer_value(json_object_get(request->params, "weight")) > 10000) {
 		(void)err_set(err, -EINVAL, "such a setting makes no sense");
 		return API_ERROR_INVALID_PARAMS;
 	}
 	before = fake->mode;
 	fake->mode = known;
-	take_setting(params, "minimum_bytes", &fake->minimum_bytes);
-	take_setting(params, "buffer_percent", &fake->buffer_percent);
-	take_setting(params, "weight", &fake->weight);
+	take_setting(request->params, "minimum_bytes", &fake->minimum_bytes);
+	take_setting(request->params, "buffer_percent", &fake->buffer_percent);
+	take_setting(request->params, "weight", &fake->weight);
 	*ret_result = settings_of(fake, before);
 	return 0;
 }
 
 /* Its text has what a VM should not send. */
-static int fake_why(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int fake_why(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
-	(void)params;
+	(void)request;
 	(void)err;
 	*ret_result = policy_of(ctx);
 	(void)json_object_update_new(
@@ -243,18 +243,19 @@ static int fake_why(void *ctx, const json_t *params, json_t **ret_result, struct
 	return 0;
 }
 
-static int fake_memory_set(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int fake_memory_set(void *ctx, struct api_request *request, json_t **ret_result,
+			   struct err *err)
 {
 	struct fake *fake = ctx;
-	const json_t *target = json_object_get(params, "target_bytes");
-	const json_t *balloon = json_object_get(params, "balloon_bytes");
+	const json_t *target = json_object_get(request->params, "target_bytes");
+	const json_t *balloon = json_object_get(request->params, "balloon_bytes");
 	json_int_t maximum = (json_int_t)fake->config->memory.maximum_bytes;
 	json_int_t asked =
 		target ? maximum - json_integer_value(target) : json_integer_value(balloon);
 	const char *before;
 
 	if (!target && !balloon)
-		return fake_settings(fake, params, ret_result, err);
+		return fake_settings(fake, request, ret_result, err);
 	if (target && balloon) {
 		(void)err_set(err, -EINVAL, "give one of target_bytes and balloon_bytes");
 		return API_ERROR_INVALID_PARAMS;
@@ -271,29 +272,29 @@ static int fake_memory_set(void *ctx, const json_t *params, json_t **ret_result,
 	return 0;
 }
 
-static int fake_pause(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int fake_pause(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
-	(void)params;
+	(void)request;
 	(void)err;
 	enter(ctx, API_STATE_PAUSED, "by request");
 	*ret_result = state_result(ctx);
 	return 0;
 }
 
-static int fake_resume(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int fake_resume(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
-	(void)params;
+	(void)request;
 	(void)err;
 	enter(ctx, API_STATE_RUNNING, "");
 	*ret_result = state_result(ctx);
 	return 0;
 }
 
-static int fake_reset(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int fake_reset(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
 	struct fake *fake = ctx;
 
-	(void)params;
+	(void)request;
 	(void)err;
 	fake->resets++;
 	fake->taken_bytes = 0;
@@ -309,11 +310,11 @@ static void end(struct fake *fake, enum exit_code code)
 	uv_stop(&fake->loop);
 }
 
-static int fake_stop(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int fake_stop(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
 	struct fake *fake = ctx;
 
-	(void)params;
+	(void)request;
 	(void)err;
 	*ret_result = state_result(fake);
 	if (!behaves(fake, "deaf"))
@@ -321,19 +322,20 @@ static int fake_stop(void *ctx, const json_t *params, json_t **ret_result, struc
 	return 0;
 }
 
-static int fake_kill(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int fake_kill(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
-	(void)params;
+	(void)request;
 	(void)err;
 	end(ctx, EXIT_CODE_KILLED);
 	*ret_result = state_result(ctx);
 	return 0;
 }
 
-static int fake_console(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int fake_console(void *ctx, struct api_request *request, json_t **ret_result,
+			struct err *err)
 {
 	(void)ctx;
-	(void)params;
+	(void)request;
 	(void)err;
 	*ret_result = json_pack("{s:b}", "stream", 1);
 	return 0;
@@ -407,21 +409,24 @@ static void on_tick(uv_timer_t *timer)
 		rpc_server_publish(fake->server, "guest.status", json_pack("{s:i}", "status", i));
 }
 
+static const api_handler fake_handlers[API_VERB_COUNT] = {
+	[API_VM_INFO] = fake_info,
+	[API_VM_MEMORY] = fake_memory,
+	[API_VM_MEMORY_SET] = fake_memory_set,
+	[API_VM_MEMORY_WHY] = fake_why,
+	[API_VM_MEMORY_LIMIT] = fake_limit,
+	[API_VM_PAUSE] = fake_pause,
+	[API_VM_RESUME] = fake_resume,
+	[API_VM_STOP] = fake_stop,
+	[API_VM_RESET] = fake_reset,
+	[API_VM_KILL] = fake_kill,
+	[API_VM_CONSOLE] = fake_console,
+};
+
 static const struct api_backend fake_backend = {
+	.set = &api_vm_set,
 	.state = fake_state,
-	.handlers = {
-		[API_VM_INFO] = fake_info,
-		[API_VM_MEMORY] = fake_memory,
-		[API_VM_MEMORY_SET] = fake_memory_set,
-		[API_VM_MEMORY_WHY] = fake_why,
-		[API_VM_MEMORY_LIMIT] = fake_limit,
-		[API_VM_PAUSE] = fake_pause,
-		[API_VM_RESUME] = fake_resume,
-		[API_VM_STOP] = fake_stop,
-		[API_VM_RESET] = fake_reset,
-		[API_VM_KILL] = fake_kill,
-		[API_VM_CONSOLE] = fake_console,
-	},
+	.handlers = fake_handlers,
 	.take_console = fake_take_console,
 };
 

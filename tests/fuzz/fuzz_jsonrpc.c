@@ -28,11 +28,11 @@ static enum api_state vm_state(void *ctx)
 }
 
 /* Answers with what it was given, so that any parameter has to survive the way back. */
-static int echo(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int echo(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
 	(void)ctx;
 	(void)err;
-	*ret_result = json_deep_copy(params);
+	*ret_result = json_deep_copy(request->params);
 	return 0;
 }
 
@@ -69,12 +69,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	enum api_state state = size > 0 ? data[0] % API_STATE_COUNT : API_STATE_RUNNING;
 	size_t step = size > 0 ? (size_t)data[0] + 1 : 1;
-	struct api_backend backend = { .state = vm_state, .ctx = &state };
+	api_handler handlers[API_VERB_COUNT];
+	struct api_backend backend = {
+		.set = &api_vm_set, .state = vm_state, .handlers = handlers, .ctx = &state
+	};
 	struct jsonrpc rpc = { .backend = &backend };
 	struct frame frame = { 0 };
 
 	for (size_t i = 0; i < API_VERB_COUNT; i++)
-		backend.handlers[i] = echo;
+		handlers[i] = echo;
 	for (size_t at = 1; at < size; at += step) {
 		size_t left = size - at;
 

@@ -18,12 +18,14 @@
 /* A backend that remembers what it was asked, and answers what a test told it to. */
 struct fake {
 	struct api_backend backend;
+	api_handler handlers[API_VERB_COUNT];
 	enum api_state state;
 	json_t *seen; /* parameters of the last call */
 	unsigned calls;
 	int answer;	      /* what the handler returns */
 	const char *sentence; /* that it leaves in err, or NULL */
 	bool no_result;
+	bool only_looks;
 };
 
 static enum api_state fake_state(void *ctx)
@@ -31,13 +33,14 @@ static enum api_state fake_state(void *ctx)
 	return ((struct fake *)ctx)->state;
 }
 
-static int fake_handler(void *ctx, const json_t *params, json_t **ret_result, struct err *err)
+static int fake_handler(void *ctx, struct api_request *request, json_t **ret_result,
+			struct err *err)
 {
 	struct fake *fake = ctx;
 
 	fake->calls++;
 	json_decref(fake->seen);
-	fake->seen = json_deep_copy(params);
+	fake->seen = json_deep_copy(request->params);
 	if (fake->sentence)
 		(void)err_set(err, -EIO, "%s", fake->sentence);
 	if (!fake->no_result)
@@ -52,8 +55,10 @@ static int start(void **state)
 	fake = (struct fake){ .state = API_STATE_RUNNING };
 	fake.backend.state = fake_state;
 	fake.backend.ctx = &fake;
+	fake.backend.set = &api_vm_set;
+	fake.backend.handlers = fake.handlers;
 	for (size_t i = 0; i < API_VERB_COUNT; i++)
-		fake.backend.handlers[i] = fake_handler;
+		fake.handlers[i] = fake_handler;
 	*state = &fake;
 	return 0;
 }
@@ -69,10 +74,12 @@ static int call(struct fake *fake, const char *method, const char *params, struc
 {
 	json_t *json = params ? json_loads(params, JSON_DECODE_ANY, NULL) : NULL;
 	json_t *result = NULL;
-	int code = api_call(&fake->backend, method, json, &result, err);
+	struct api_request request = { .peer.may_change = !fake->only_looks };
+	int code = api_call(&fake->backend, &request, method, json, &result, err);
 
 	assert_true(!params || json);
 	assert_true((code == 0) == (result != NULL));
+	json_decref(request.params);
 	json_decref(result);
 	json_decref(json);
 	return code;
@@ -130,11 +137,41 @@ static void an_unknown_method_suggests_the_right_one(void **state)
 		       "no method \"?[2J\"; rpc.discover lists them");
 }
 
+static void on_a_socket_for_looking_only_nothing_changes(void **state)
+{
+	struct fake *fake = *state;
+
+	fake->only_looks = true;
+	assert_refused(fake, "vm.kill", NULL, API_ERROR_FORBIDDEN,
+		       "vm.kill changes something, and this socket is for looking only");
+	assert_int_equal(call(fake, "vm.info", NULL, NULL), 0);
+}
+
+static void the_daemons_set_offers_what_it_forwards_with_the_vm_first(void **state)
+{
+	const struct api_verb_row *set = api_verb_by_method(&api_host_set, "vm.memory.set");
+	const struct api_verb_row *info = api_verb_by_method(&api_host_set, "vm.info");
+
+	(void)state;
+	assert_int_equal(set - api_host_set.verbs, API_HOST_OWN_COUNT + API_VM_MEMORY_SET);
+	assert_string_equal(set->params[0].name, "vm");
+	assert_string_equal(set->params[1].name, "selector");
+	assert_string_equal(set->params[2].name, "target_bytes");
+	assert_int_equal(info - api_host_set.verbs, API_HOST_VM_INFO);
+	assert_null(api_verb_by_method(&api_host_set, "vm.memory.grant"));
+	for (size_t i = 0; i < api_host_set.verb_count; i++) {
+		const struct api_verb_row *verb = &api_host_set.verbs[i];
+
+		if (api_offers(&api_host_set, verb))
+			assert_ptr_equal(api_verb_by_method(&api_host_set, verb->method), verb);
+	}
+}
+
 static void a_verb_the_backend_does_not_have_is_not_found(void **state)
 {
 	struct fake *fake = *state;
 
-	fake->backend.handlers[API_VM_CONSOLE] = NULL;
+	fake->handlers[API_VM_CONSOLE] = NULL;
 	assert_refused(fake, "vm.console", NULL, API_ERROR_METHOD_NOT_FOUND,
 		       "vm.console is not offered here");
 }
@@ -185,7 +222,7 @@ static int check_made_up(const char *params, struct err *err)
 	static const struct api_verb_row verb = { .method = "made.up", .params = fields };
 	json_t *json = json_loads(params, 0, NULL);
 	json_t *checked = NULL;
-	int code = params_check(&verb, json, &checked, err);
+	int code = params_check(&verb, false, json, &checked, err);
 
 	assert_non_null(json);
 	assert_true((code == 0) == (checked != NULL));
@@ -237,10 +274,9 @@ static char *least_params(const struct api_verb_row *verb)
 static void every_verb_is_possible_exactly_in_its_states(void **state)
 {
 	struct fake *fake = *state;
-	const struct api_verb_row *verbs;
-	size_t count;
+	const struct api_verb_row *verbs = api_vm_set.verbs;
+	size_t count = api_vm_set.verb_count;
 
-	verbs = api_verb_table(&count);
 	assert_int_equal(count, API_VERB_COUNT);
 	for (size_t i = 0; i < count; i++) {
 		char *params = least_params(&verbs[i]);
@@ -301,13 +337,12 @@ static void a_handler_that_misbehaves_is_an_internal_error(void **state)
 
 static void every_row_is_complete(void **state)
 {
-	const struct api_verb_row *verbs;
-	size_t count;
+	const struct api_verb_row *verbs = api_vm_set.verbs;
+	size_t count = api_vm_set.verb_count;
 
 	(void)state;
-	verbs = api_verb_table(&count);
 	for (size_t i = 0; i < count; i++) {
-		assert_ptr_equal(api_verb_by_method(verbs[i].method), &verbs[i]);
+		assert_ptr_equal(api_verb_by_method(&api_vm_set, verbs[i].method), &verbs[i]);
 		assert_true(strlen(verbs[i].help) > 0);
 		assert_non_null(verbs[i].results->name);
 		for (const struct api_field *field = verbs[i].params; field->name; field++)
@@ -357,16 +392,15 @@ static void assert_method(const json_t *top, const json_t *method)
 
 static void the_openrpc_document_has_the_standards_shape(void **state)
 {
-	json_t *top = api_discover();
+	json_t *top = api_discover(&api_vm_set);
 	json_t *methods = json_object_get(top, "methods");
 	json_t *errors = json_object_get(json_object_get(top, "components"), "errors");
-	const struct api_verb_row *verbs;
+	const struct api_verb_row *verbs = api_vm_set.verbs;
 	const char *key;
 	json_t *value;
-	size_t count;
+	size_t count = api_vm_set.verb_count;
 
 	(void)state;
-	verbs = api_verb_table(&count);
 	assert_true(is_text(top, "openrpc"));
 	assert_true(is_text(json_object_get(top, "info"), "title"));
 	assert_true(is_text(json_object_get(top, "info"), "version"));
@@ -399,7 +433,7 @@ static const json_t *param_schema(const json_t *method, size_t index)
 
 static void the_document_says_what_parameters_may_be(void **state)
 {
-	json_t *top = api_discover();
+	json_t *top = api_discover(&api_vm_set);
 	const json_t *methods = json_object_get(top, "methods");
 	const json_t *set = json_array_get(methods, API_VM_MEMORY_SET);
 	const json_t *subscribe = json_array_get(methods, API_EVENTS_SUBSCRIBE);
@@ -423,12 +457,11 @@ static void the_document_says_what_parameters_may_be(void **state)
 
 static void the_document_says_in_which_states_a_verb_is_possible(void **state)
 {
-	json_t *top = api_discover();
-	const struct api_verb_row *verbs;
-	size_t count;
+	json_t *top = api_discover(&api_vm_set);
+	const struct api_verb_row *verbs = api_vm_set.verbs;
+	size_t count = api_vm_set.verb_count;
 
 	(void)state;
-	verbs = api_verb_table(&count);
 	for (size_t i = 0; i < count; i++) {
 		const json_t *method = json_array_get(json_object_get(top, "methods"), i);
 		const json_t *list = json_object_get(method, "x-states");
@@ -447,7 +480,7 @@ static void absent_members_are_those_whose_help_says_so(void **state)
 {
 	static const char *const absentees[] = { "statistics", "pool", "swap", "sampler",
 						 "policy" };
-	const struct api_verb_row *verb = api_verb_by_method("vm.memory");
+	const struct api_verb_row *verb = api_verb_by_method(&api_vm_set, "vm.memory");
 	unsigned absent = 0;
 
 	(void)state;
@@ -469,6 +502,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_handler_always_gets_an_object, start, end),
 		cmocka_unit_test_setup_teardown(an_unknown_method_suggests_the_right_one, start,
 						end),
+		cmocka_unit_test_setup_teardown(on_a_socket_for_looking_only_nothing_changes, start,
+						end),
+		cmocka_unit_test(the_daemons_set_offers_what_it_forwards_with_the_vm_first),
 		cmocka_unit_test_setup_teardown(a_verb_the_backend_does_not_have_is_not_found,
 						start, end),
 		cmocka_unit_test_setup_teardown(wrong_parameters_are_refused_in_words, start, end),

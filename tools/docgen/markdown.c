@@ -63,10 +63,9 @@ static void put_results(const struct api_field *result)
 
 void md_verbs(void)
 {
-	const struct api_verb_row *verbs;
-	size_t count;
+	const struct api_verb_row *verbs = api_vm_set.verbs;
+	size_t count = api_vm_set.verb_count;
 
-	verbs = api_verb_table(&count);
 	for (size_t i = 0; i < count; i++) {
 		(void)printf("### %s\n\n%s.\n", verbs[i].method, verbs[i].help);
 		put_states(verbs[i].states);
