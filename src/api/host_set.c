@@ -11,7 +11,7 @@
 	PARAM_ROW("selector", STRING, false,                                                      \
 		  "or all that this selects; the answer is then results, per VM: vm, and result " \
 		  "or error")
-#include "api/set_tables.h"
+#include "api/set_tables.inc"
 
 static const struct api_event_row events[] = {
 #define EVENT(id, kind_, data_, help_) { .kind = (kind_), .data = (data_), .help = (help_) },

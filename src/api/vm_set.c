@@ -6,7 +6,7 @@
 #define SET_VERBS	 "api/verbs.def"
 #define FORWARDED_COUNT	 /* nothing */
 #define FORWARDED_PARAMS /* nothing */
-#include "api/set_tables.h"
+#include "api/set_tables.inc"
 
 static const struct api_event_row events[] = {
 #define EVENT(id, kind_, data_, help_) { .kind = (kind_), .data = (data_), .help = (help_) },

@@ -45,6 +45,45 @@ void rpc_server_destroy(struct rpc_server *server);
  * is a row of api/events.def. time_ns is monotonic (base/clock.h), seq counts all events from 1. */
 void rpc_server_publish(struct rpc_server *server, const char *kind, json_t *data);
 
+/* --- a server of many: the daemon's --------------------------------------------------------- */
+
+/* One socket of a server. */
+struct rpc_listen {
+	const char *path; /* bound here, unless fd >= 0 */
+	int fd;		 /* a listening socket that was handed in (systemd); -1: none. Taken over */
+	unsigned mode;	 /* of the file: 0600; who may open it may call */
+	gid_t gid;	 /* of the file; (gid_t)-1: ours */
+	bool may_change; /* false: only verbs that read */
+};
+
+struct rpc_server_config {
+	uv_loop_t *loop;
+	const struct api_backend *backend; /* outlives the server */
+	const struct rpc_listen *listens;
+	unsigned listen_count;
+	unsigned connections_max;
+	bool any_user;	      /* false: only our user and root, whatever the file's mode */
+	unsigned events_kept; /* for events.subscribe {after}; 0: none */
+	uint64_t first_seq;   /* number of the first event */
+};
+
+int rpc_server_create_many(const struct rpc_server_config *config, struct rpc_server **ret_server,
+			   struct err *err);
+
+/* rpc_server_publish() of an event that is about one VM: params has vm and uuid too, and
+ * events.subscribe can ask for it. NULL for both: of the host. */
+void rpc_server_publish_of(struct rpc_server *server, const char *vm_name, const char *vm_uuid,
+			   const char *kind, json_t *data);
+
+/* True when somebody subscribed to events of that kind. */
+bool rpc_server_has_subscriber(const struct rpc_server *server, const char *kind);
+unsigned rpc_server_connections(const struct rpc_server *server);
+
+/* Where the daemon's sockets are: $XDG_RUNTIME_DIR/neapd, or /run/neapd for root without one. */
+int rpc_host_dir(char *ret_path, size_t path_bytes, struct err *err);
+#define RPC_HOST_SOCKET	     "neapd.sock"
+#define RPC_HOST_READ_SOCKET "neapd-ro.sock"
+
 /* Client: blocking, for the CLI. */
 struct rpc_client;
 int rpc_client_open(const char *path, struct rpc_client **ret_client, struct err *err);
@@ -62,6 +101,9 @@ int rpc_client_next_event(struct rpc_client *client, int timeout_ms, json_t **re
 
 /* The process that listens at the other end; 0: unknown. Source: unix(7), SO_PEERCRED. */
 pid_t rpc_client_peer_pid(const struct rpc_client *client);
+
+/* The descriptor that came with the last answer (vm.console of a daemon), or -1. The caller closes it. */
+int rpc_client_take_passed_fd(struct rpc_client *client);
 
 /* After vm.console: the socket as a raw byte stream; the client object is consumed. */
 int rpc_client_take_fd(struct rpc_client *client);

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* broker.h - divides the host's pools among its VMs: reads the pools, follows each VM's numbers, tells
+ * grants, admits starts.
+ *
+ * There is a pool for each kind of frame: the host's 2 MiB huge pages, each hugetlbfs mount with a size
+ * of its own, and ordinary memory (4 KiB). A VM belongs to the one that its configuration names.
+ * The broker knows no sockets: grants and events leave through ops.
+ * Threads: the loop's; never blocks.
+ */
+#ifndef NEAP_HOST_BROKER_H
+#define NEAP_HOST_BROKER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api/usage.h"
+#include "base/err.h"
+
+struct broker;
+struct broker_vm;
+struct broker_wait;
+
+struct broker_ops {
+	/* Tell the VM its grant (verb vm.memory.grant). 0 bytes: none, look at the host yourself. */
+	void (*grant)(void *vm, uint64_t grant_bytes);
+	/* An event of host_events.def; @vm is NULL for those of the host. Steals @data. */
+	void (*tell)(void *ctx, void *vm, const char *kind, json_t *data);
+	void *ctx;
+};
+
+struct broker_config {
+	const char *root; /* before /proc and /sys: "", or a made-up host's (tests) */
+	bool grants;	  /* false: keep the books and admit, but tell no VM anything */
+};
+
+int broker_create(const struct broker_config *config, const struct broker_ops *ops,
+		  struct broker **ret_broker, struct err *err);
+void broker_destroy(struct broker *broker);
+
+/* What of a VM's configuration matters here. */
+struct broker_vm_config {
+	const char *name;
+	uint64_t frame_bytes;
+	const char *hugetlbfs_dir; /* or NULL */
+	uint64_t startup_bytes, minimum_bytes, maximum_bytes;
+	uint32_t weight;
+	bool reserved;
+};
+
+/**
+ * broker_admit() - may a VM start?
+ * @vm:      what ops.grant gets for it
+ * @wait:    when there is no room yet, but could be: wait for it
+ * @on_room: with @wait: called once when there is; the VM is then in the books
+ *
+ * Return: 0: it is in the books as starting, *ret_vm; -EINPROGRESS: it waits, *ret_wait;
+ *         -ENOMEM: there is no room, @err has the numbers and what to do.
+ */
+int broker_admit(struct broker *broker, const struct broker_vm_config *config, void *vm, bool wait,
+		 void (*on_room)(void *vm, struct broker_vm *broker_vm), struct broker_vm **ret_vm,
+		 struct broker_wait **ret_wait, struct err *err);
+void broker_stop_waiting(struct broker *broker, struct broker_wait *wait);
+
+/* A VM that runs already (adopted): it is in the books with what it holds, room or not. */
+int broker_add(struct broker *broker, const struct broker_vm_config *config, void *vm,
+	       struct broker_vm **ret_vm, struct err *err);
+void broker_remove(struct broker *broker, struct broker_vm *vm); /* its process is gone */
+
+void broker_observe(struct broker *broker, struct broker_vm *vm, const struct api_usage *usage);
+void broker_set_silent(struct broker *broker, struct broker_vm *vm, bool is_silent);
+uint64_t broker_grant_bytes(const struct broker_vm *vm); /* 0: none yet */
+
+/* Read the pools, divide, tell grants that changed. Each second, and soon after broker_wants_tick(). */
+void broker_tick(struct broker *broker, uint64_t now_ns);
+bool broker_wants_tick(const struct broker *broker);
+
+json_t *broker_describe(const struct broker *broker); /* host.pools' `pools` */
+
+/* For metrics: each pool's numbers. */
+struct broker_pool_numbers {
+	const char *name;
+	uint64_t frame_bytes, total_bytes, free_bytes, used_bytes, granted_bytes, promised_bytes;
+	uint64_t others_bytes, room_bytes;
+	unsigned state; /* enum host_state */
+	unsigned vms, waiting;
+};
+unsigned broker_pools(const struct broker *broker, struct broker_pool_numbers *ret_pools,
+		      unsigned capacity);
+
+#endif
