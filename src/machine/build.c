@@ -159,6 +159,7 @@ static const struct {
 	{ machine_load_guest, NULL, EXIT_CODE_USAGE, false },
 	{ up_io_thread, down_io_thread, EXIT_CODE_FAILED, false },
 	{ policy_start, policy_stop, EXIT_CODE_FAILED, true },
+	{ usage_start, usage_stop, EXIT_CODE_FAILED, false },
 };
 
 /* vCPUs end before the I/O thread they may wait for; everything else in reverse. */

@@ -28,6 +28,7 @@
 #include "machine/loop.h"
 #include "machine/policy_glue.h"
 #include "machine/terminal.h"
+#include "machine/usage_glue.h"
 #include "memory/hostmem.h"
 #include "memory/ram.h"
 #include "rpc/rpc.h"
@@ -174,6 +175,7 @@ struct machine {
 	struct unreadable unreadable;
 	struct dead_pages dead_pages;
 	struct policy_glue policy;
+	struct usage_glue usage;
 	struct lifecycle life;
 	struct events events;
 };

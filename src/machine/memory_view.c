@@ -199,6 +199,14 @@ static void view_engine(const struct machine *machine, json_t *view)
 		set_if(view, "sampler", view_sampler(&statistics));
 }
 
+static json_t *view_usage(const struct machine *machine)
+{
+	struct api_usage usage;
+
+	usage_read(machine, &usage);
+	return api_usage_to_json(&usage);
+}
+
 json_t *memory_view(struct machine *machine)
 {
 	struct balloon_counters counters = counters_of(machine);
@@ -216,5 +224,6 @@ json_t *memory_view(struct machine *machine)
 	set_if(view, "statistics", memory_view_statistics(machine));
 	set_if(view, "pool", view_pool(machine));
 	set_if(view, "policy", policy_view(machine));
+	set_if(view, "usage", view_usage(machine));
 	return view;
 }
