@@ -136,15 +136,27 @@ static int set_enum_text(struct vm_config *config, const struct option_row *row,
 	return err_set(err, -EINVAL, "%s is not one of %s", quote_text(text, quoted), row->metavar);
 }
 
-static int set_name_text(struct vm_config *config, const struct option_row *row, const char *text,
-			 struct err *err)
+static bool has_letters_of_name(const char *text)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				      "0123456789._-";
+
+	return *text && !strchr("._-", *text) && text[strspn(text, allowed)] == '\0';
+}
+
+bool vm_name_is_valid(const char *untrusted_text)
+{
+	return strnlen(untrusted_text, VM_NAME_BYTES) < VM_NAME_BYTES &&
+	       has_letters_of_name(untrusted_text);
+}
+
+static int set_name_text(struct vm_config *config, const struct option_row *row, const char *text,
+			 struct err *err)
+{
 	char quoted[QUOTE_BYTES];
 	size_t len = strlen(text);
 
-	if (!isalnum((unsigned char)*text) || strspn(text, allowed) != len)
+	if (!has_letters_of_name(text))
 		return err_set(err, -EINVAL,
 			       "%s is not a name; use letters, digits, dot, dash and underscore, "
 			       "beginning with a letter or digit",

@@ -79,6 +79,9 @@ static inline uint64_t vm_config_frame_bytes(const struct vm_config *config)
 	return config->memory.pages == VM_PAGES_2M ? HUGE_FRAME_BYTES : GUEST_PAGE_BYTES;
 }
 
+/* [A-Za-z0-9][A-Za-z0-9._-]*, at most VM_NAME_BYTES - 1: no path, no hidden file. */
+bool vm_name_is_valid(const char *untrusted_text);
+
 /* The UUID as bytes, in the order in which it is written. */
 void vm_config_uuid(const struct vm_config *config, uint8_t ret_uuid[VM_UUID_BYTES]);
 

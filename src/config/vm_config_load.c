@@ -12,10 +12,9 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/fd.h"
+#include "base/file.h"
 #include "config/json_lines.h"
 #include "config/json_strict.h"
 #include "config/options.h"
@@ -190,48 +189,6 @@ int vm_config_load_text(struct vm_config *config, const char *name, const char *
 	return ret;
 }
 
-/* Anybody who can write the file decides what the VM opens. */
-static int check_file(const struct stat *file, struct err *err)
-{
-	if (!S_ISREG(file->st_mode))
-		return err_set(err, -EINVAL, "is not a regular file");
-	if (file->st_uid != geteuid() && file->st_uid != 0)
-		return err_set(err, -EPERM, "belongs to user %u; it must be yours or root's",
-			       (unsigned)file->st_uid);
-	if (file->st_mode & (S_IWGRP | S_IWOTH))
-		return err_set(err, -EPERM, "others may write it (mode %04o); chmod go-w it first",
-			       (unsigned)file->st_mode & 07777);
-	if ((uint64_t)file->st_size > VM_CONFIG_FILE_BYTES)
-		return err_set(err, -EFBIG, "is larger than 1 MiB");
-	return 0;
-}
-
-static int read_file(const char *path, char **ret_text, size_t *ret_len, struct err *err)
-{
-	CLEANUP(close_fd)
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-	CLEANUP(free_text)
-	char *text = NULL;
-	struct stat file;
-	int ret;
-
-	if (fd < 0 || fstat(fd, &file) < 0)
-		return err_set(err, -errno, "cannot open it: %m");
-	ret = check_file(&file, err);
-	if (ret < 0)
-		return ret;
-	text = malloc((size_t)file.st_size + 1);
-	if (!text)
-		return err_set(err, -ENOMEM, "out of memory");
-	ret = fd_read_full(fd, text, (size_t)file.st_size, 0);
-	if (ret < 0)
-		return err_set(err, ret, "cannot read it: %s", strerror(-ret));
-	*ret_len = (size_t)file.st_size;
-	*ret_text = text;
-	text = NULL;
-	return 0;
-}
-
 /* The absolute directory of @path; NULL: no memory, or it is gone. Caller frees. */
 static char *directory_of(const char *path)
 {
@@ -252,7 +209,8 @@ int vm_config_load(struct vm_config *config, const char *path, struct err *err)
 	CLEANUP(free_text)
 	char *base_dir = NULL;
 	size_t len = 0;
-	int ret = read_file(path, &text, &len, err);
+	int ret = file_read_trusted(AT_FDCWD, path, FILE_FOLLOW_LINKS, VM_CONFIG_FILE_BYTES, &text,
+				    &len, err);
 
 	if (ret < 0)
 		return err ? err_wrap(err, "%s", path) : ret;

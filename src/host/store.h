@@ -20,15 +20,20 @@ enum store_shelf { STORE_VMS, STORE_RUNS, STORE_SHELF_COUNT };
 
 struct store; /* opaque */
 
+/* A shelf is loaded up to so many objects, and a file up to 1 MiB: whoever makes objects keeps to it. */
+enum { STORE_OBJECTS_MAX = 16384 };
+
 /* Makes both directories if absent (0700), and locks the state directory. -EBUSY: another daemon has
  * it, @err says which (its pid). Refused: a directory that others own or may write. */
 int store_open(const char *state_dir, const char *runtime_dir, struct store **ret_store,
 	       struct err *err);
 void store_close(struct store *store); /* NULL is fine */
 
-/* Borrows @object. -ENOSPC, -EROFS, ...: @err says what was not stored; the old file is whole. */
+/* Borrows @object. -EINVAL: @name is none of a VM; -EFBIG; -ENOSPC, -EROFS, ...: @err says what was not
+ * stored; the old file is whole. */
 int store_write(struct store *store, enum store_shelf shelf, const char *name, const json_t *object,
 		struct err *err);
+/* None there is fine. */
 int store_remove(struct store *store, enum store_shelf shelf, const char *name, struct err *err);
 
 /* Calls @each for every object of a shelf, sorted by name; @object borrowed. When @each returns false
@@ -37,7 +42,8 @@ typedef bool (*store_each)(void *ctx, const char *name, const json_t *object, st
 int store_load(struct store *store, enum store_shelf shelf, store_each each, void *ctx,
 	       struct err *err);
 
-/* What was set aside so far, as "path: reason" strings: a new reference. */
+/* What was set aside so far, as "path: reason" strings: a new reference. The first 64, and how many
+ * more. */
 json_t *store_set_aside(const struct store *store);
 
 /* NAME.log, NAME.exit: paths of files that belong to a VM (see process.h). */
@@ -47,7 +53,9 @@ void store_path(const struct store *store, enum store_file file, const char *nam
 		char ret_path[STORE_PATH_BYTES]);
 
 /* Numbers that were never given before, by this daemon or an earlier one of this directory: the first of
- * @count. On the disk before it returns. */
+ * @count. On the disk before it returns. When the file that keeps them is spoilt, they go on far above all
+ * that can have been given. -ENOSPC, -EROFS, ...: none were taken; ask again later. */
+#define STORE_NUMBER_MAX (UINT64_C(1) << 53) /* every JSON reader can tell two of them apart */
 int store_take_numbers(struct store *store, uint64_t count, uint64_t *ret_first, struct err *err);
 
 #endif
