@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """check_docs.py DOCS NEAP - what is written about neap agrees with the program NEAP.
 
-DOCS is where the build made the manual. Checked: man finds nothing to warn about; docs/api.md in
-the tree is what the build made, and so are the states of a block in docs/MEMORY.md; every command
+DOCS is where the build made the manual. Checked: man finds nothing to warn about; docs/api.md
+and host-api.md in the tree are what the build made, and so are the states of a block in docs/MEMORY.md; every command
 and flag of the program's help is in neap(1), and every key of vm.json in vm.json(5); README.md and
 docs/*.md use only commands and flags that exist, and name only files that exist.
 """
@@ -17,7 +17,7 @@ import tree
 
 DOCS, NEAP = sys.argv[1:]
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
-PAGES = ("neap.1", "neap-top.1", "neap-why.1", "neap-sim.1", "neap-policy.7", "vm.json.5")
+PAGES = ("neap.1", "neap-top.1", "neap-why.1", "neap-sim.1", "neap-policy.7", "neap-api.7", "vm.json.5")
 
 
 def run(*command):
@@ -54,9 +54,10 @@ def complaints_about_man_pages(helps):
 
 
 def complaints_about_api():
-    with open(f"{DOCS}/api.md", encoding="utf-8") as made:
-        if made.read() != tree.read("docs/api.md"):
-            yield f"docs/api.md:1: is not what the build makes: cp {os.path.relpath(DOCS)}/api.md docs/"
+    for page in ("api.md", "host-api.md"):
+        with open(f"{DOCS}/{page}", encoding="utf-8") as made:
+            if made.read() != tree.read(f"docs/{page}"):
+                yield f"docs/{page}:1: is not what the build makes: cp {os.path.relpath(DOCS)}/{page} docs/"
 
 
 def complaints_about_parts():

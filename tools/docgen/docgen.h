@@ -9,6 +9,9 @@ void man_flags(void);
 void man_keys(void);
 void man_exit_codes(void);
 void man_put(const char *text); /* as troff text */
+void man_put_line(const char *text);
+/* ".TP" and its tag: words in bold, the value's name, which may be NULL, in italics. */
+void man_put_tag(const char *before, const char *name, const char *metavar);
 
 /* policy.c: neap-policy(7), and in docs/POLICY.md */
 void man_rules(void);
@@ -17,11 +20,27 @@ void md_rules(void);
 void md_constants(void);
 void md_record(void);
 
-/* markdown.c: docs/api.md */
+/* markdown.c: docs/api.md, and docs/host-api.md */
 void md_verbs(void);
 void md_events(void);
 void md_states(void);
 void md_errors(void);
+void md_host_verbs(void);
+void md_forwarded_verbs(void);
+void md_host_events(void);
+void md_host_states(void);
+void md_usage(void);
+
+/* man_api.c: neap-api(7) */
+void man_verbs(void);
+void man_host_verbs(void);
+void man_forwarded_verbs(void);
+void man_events(void);
+void man_host_events(void);
+void man_states(void);
+void man_host_states(void);
+void man_errors(void);
+void man_usage(void);
 
 /* blocks.c: in docs/MEMORY.md */
 void md_blocks(void);

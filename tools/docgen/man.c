@@ -34,14 +34,13 @@ void man_put(const char *text)
 	}
 }
 
-static void put_line(const char *text)
+void man_put_line(const char *text)
 {
 	man_put(text);
 	(void)putchar('\n');
 }
 
-/* ".TP" and its tag: words in bold, the value's name in italics. */
-static void put_tag(const char *before, const char *name, const char *metavar)
+void man_put_tag(const char *before, const char *name, const char *metavar)
 {
 	(void)fputs(".TP\n\\fB", stdout);
 	man_put(before);
@@ -61,7 +60,7 @@ static void put_command_flags(const struct cli_command *command)
 		return;
 	(void)puts(".RS");
 	for (unsigned i = 0; i < CLI_FLAGS_MAX && command->flags[i].name; i++) {
-		put_tag("--", command->flags[i].name, command->flags[i].metavar);
+		man_put_tag("--", command->flags[i].name, command->flags[i].metavar);
 		man_put(command->flags[i].help);
 		(void)puts(".");
 	}
@@ -77,11 +76,11 @@ void man_commands(void)
 	for (unsigned i = 0; i < count; i++) {
 		if (commands[i].group)
 			(void)printf(".SS %s\n", commands[i].group);
-		put_tag("neap ", commands[i].name, commands[i].arguments);
+		man_put_tag("neap ", commands[i].name, commands[i].arguments);
 		man_put(commands[i].summary);
 		(void)puts(".");
 		if (*commands[i].help)
-			put_line(commands[i].help);
+			man_put_line(commands[i].help);
 		put_command_flags(&commands[i]);
 	}
 }
@@ -99,7 +98,7 @@ static void put_option_tag(const struct option_row *row)
 	char name[64];
 
 	if (row->flag) {
-		put_tag("--", row->flag, row->metavar);
+		man_put_tag("--", row->flag, row->metavar);
 		return;
 	}
 	(void)snprintf(name, sizeof(name), "%.*s %s=", (int)option_group_len(row), row->key,
@@ -121,7 +120,7 @@ static void put_group_flags(const char *group)
 		if (!option_is_in(&rows[i], group))
 			continue;
 		put_option_tag(&rows[i]);
-		put_line(rows[i].help);
+		man_put_line(rows[i].help);
 		put_default(&rows[i]);
 	}
 }
@@ -190,8 +189,8 @@ static void put_keys(const char *group)
 	for (size_t i = 0; i < count; i++) {
 		if (!option_is_in(&rows[i], group))
 			continue;
-		put_tag("", rows[i].key, NULL);
-		put_line(rows[i].help);
+		man_put_tag("", rows[i].key, NULL);
+		man_put_line(rows[i].help);
 		put_type(&rows[i]);
 		put_json_default(&rows[i]);
 		if (rows[i].flag)

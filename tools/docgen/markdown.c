@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* markdown.c - parts of docs/api.md. Help texts come from our own tables and need no escaping but
+/* markdown.c - parts of docs/api.md and docs/host-api.md. Help texts come from our own tables and need no escaping but
  * of the bar, which would end a table's cell.
  */
 #include "docgen.h"
@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "api/api.h"
+#include "api/usage.h"
 
 static void put_cell(const char *text)
 {
@@ -61,40 +62,105 @@ static void put_results(const struct api_field *result)
 	(void)putchar('\n');
 }
 
+static void put_verb(const struct api_verb_row *verb)
+{
+	(void)printf("### %s\n\n%s.\n", verb->method, verb->help);
+	if (verb->reach != API_HOST)
+		put_states(verb->states);
+	else if (verb->access == API_READS)
+		(void)puts("Also on the read-only socket.\n");
+	else
+		(void)putchar('\n');
+	put_params(verb->params);
+	put_results(verb->results);
+}
+
 void md_verbs(void)
 {
-	const struct api_verb_row *verbs = api_vm_set.verbs;
-	size_t count = api_vm_set.verb_count;
+	for (size_t i = 0; i < api_vm_set.verb_count; i++)
+		if (api_offers(&api_vm_set, &api_vm_set.verbs[i]))
+			put_verb(&api_vm_set.verbs[i]);
+}
 
-	for (size_t i = 0; i < count; i++) {
-		(void)printf("### %s\n\n%s.\n", verbs[i].method, verbs[i].help);
-		put_states(verbs[i].states);
-		put_params(verbs[i].params);
-		put_results(verbs[i].results);
+void md_host_verbs(void)
+{
+	for (size_t i = 0; i < api_host_set.verb_count; i++)
+		if (api_host_set.verbs[i].reach == API_HOST)
+			put_verb(&api_host_set.verbs[i]);
+}
+
+void md_forwarded_verbs(void)
+{
+	(void)puts("| Verb | |\n|---|---|");
+	for (size_t i = 0; i < api_host_set.verb_count; i++) {
+		const struct api_verb_row *verb = &api_host_set.verbs[i];
+
+		if (verb->reach != API_FORWARDED)
+			continue;
+		(void)printf("| `%s` |", verb->method);
+		put_cell(verb->help);
+		(void)putchar('\n');
 	}
+}
+
+static void put_event(const char *kind, const char *data, const char *help)
+{
+	(void)printf("| `%s` |", kind);
+	put_cell(data);
+	put_cell(help);
+	(void)putchar('\n');
 }
 
 void md_events(void)
 {
 	(void)puts("| Kind | Data | |\n|---|---|---|");
-#define EVENT(id, kind, data, help)       \
-	(void)printf("| `%s` |", (kind)); \
-	put_cell(data);                   \
-	put_cell(help);                   \
-	(void)putchar('\n');
+#define EVENT(id, kind, data, help) put_event(kind, data, help);
 #include "api/events.def"
 #undef EVENT
+}
+
+void md_host_events(void)
+{
+	(void)puts("| Kind | Data | |\n|---|---|---|");
+#define EVENT(id, kind, data, help) put_event(kind, data, help);
+#include "api/host_events.def"
+#undef EVENT
+}
+
+static void put_row(const char *name, const char *help)
+{
+	(void)printf("| `%s` |", name);
+	put_cell(help);
+	(void)putchar('\n');
 }
 
 void md_states(void)
 {
 	(void)puts("| State | |\n|---|---|");
-#define STATE(id, name, help)             \
-	(void)printf("| `%s` |", (name)); \
-	put_cell(help);                   \
-	(void)putchar('\n');
+#define STATE(id, name, help) put_row(name, help);
 #include "api/states.def"
 #undef STATE
+}
+
+void md_host_states(void)
+{
+	(void)puts("| State | |\n|---|---|");
+#define STATE(id, name, help) put_row(name, help);
+#include "api/host_states.def"
+#undef STATE
+}
+
+void md_usage(void)
+{
+	(void)puts("| Member | Kind | |\n|---|---|---|");
+	for (unsigned i = 0; i < API_USAGE_COUNT; i++) {
+		const struct api_usage_row *row = &api_usage_rows[i];
+
+		(void)printf("| `%s` | %s |", row->key,
+			     row->kind == API_USAGE_COUNTER ? "counter" : "gauge");
+		put_cell(row->help);
+		(void)putchar('\n');
+	}
 }
 
 void md_errors(void)
