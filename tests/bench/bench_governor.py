@@ -5,8 +5,8 @@
 reaction      A guest starts small and fills memory in steps, at times that have nothing to do with
               the policy's. A step it has room for (`step`) is timed from its first byte to the
               raised target, and to the end of the balloon's move: the pages can be used. A step
-              larger than all it has (`starved`) is timed from the moment it finds no memory until
-              all of it is filled.
+              larger than all it has (`starved`), in a guest that may not help itself from the balloon,
+              is timed from the moment it finds no memory until all of it is filled.
 disturbance   One processor of a guest reads its whole working set, over and over, as STREAM does,
               every byte compared in ring 3; another serves the balloon. In turns of TURN_S the policy
               is left alone (its mode is manual) and made to move memory all the time (the buffer
@@ -84,7 +84,7 @@ def starve(vm, dice, waits):
         return
     while left >= PAGE_BYTES:
         vm.type("fill %d" % left)
-        answer = vm.expect(r"(ok|error) fill bytes=(\d+)")
+        answer = vm.expect(r"(ok|error) fill bytes=(\d+)\D")
         if left == int(stat["free"]) + 48 * MIB:
             start = time.monotonic()
         left -= int(answer.group(2))
@@ -97,7 +97,8 @@ def reaction():
     dice = random.Random(SEED)
     targets, usables, waits = [], [], []
     for starved in [False] * VMS + [True] * VMS:
-        with Vm(["--memory", "%dM,startup=%dM,pages=4K" % (RAM_MIB, STARTUP_MIB)]) as vm:
+        with Vm(["--memory", "%dM,startup=%dM,pages=4K" % (RAM_MIB, STARTUP_MIB),
+                 "--balloon", "deflate_on_oom=%s" % ("off" if starved else "on")]) as vm:
             vm.expect("ready")
             until(vm, lambda memory: memory["taken_bytes"] > 0 and settled(memory))
             vm.ask("fill %dM" % FIRST_MIB)
