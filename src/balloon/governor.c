@@ -82,17 +82,6 @@ static const struct policy_record *newest(const struct governor *g)
 	return g->counters.ticks ? &g->kept[(g->counters.ticks - 1) % GOVERNOR_KEPT] : NULL;
 }
 
-static void count_moves(struct governor_counters *counters, const struct policy_decision *before,
-			const struct policy_decision *now)
-{
-	if (now->assigned_bytes > before->assigned_bytes)
-		counters->added_bytes += now->assigned_bytes - before->assigned_bytes;
-	else
-		counters->removed_bytes += before->assigned_bytes - now->assigned_bytes;
-	counters->added_operations += now->target_bytes > before->target_bytes;
-	counters->removed_operations += now->target_bytes < before->target_bytes;
-}
-
 static void keep(struct governor *g, const struct policy_record *record, uint64_t began_cpu_ns)
 {
 	/* Before its first decision a guest has all. */
@@ -103,7 +92,7 @@ static void keep(struct governor *g, const struct policy_record *record, uint64_
 
 	(void)pthread_mutex_lock(&g->lock);
 	before = newest(g);
-	count_moves(&g->counters, before ? &before->decision : &all, &record->decision);
+	policy_count(&g->counters.moved, before ? &before->decision : &all, &record->decision);
 	g->kept[g->counters.ticks++ % GOVERNOR_KEPT] = *record;
 	took_ns = thread_cpu_ns() - began_cpu_ns;
 	g->counters.tick_ns_total += took_ns;

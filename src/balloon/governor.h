@@ -47,8 +47,7 @@ enum { GOVERNOR_KEPT = 128 }; /* records */
 
 /* The numbers of Hyper-V's performance counters, and what the ticks cost. */
 struct governor_counters {
-	uint64_t added_bytes, added_operations;	    /* the guest got memory (back) */
-	uint64_t removed_bytes, removed_operations; /* it handed some over */
+	struct policy_counters moved;
 	uint64_t ticks;
 	uint64_t tick_ns_worst, tick_ns_total; /* CPU time */
 };

@@ -89,23 +89,11 @@ struct summary {
 	uint64_t first_ns, last_ns;
 	uint64_t maximum_bytes;
 	uint64_t least_bytes, most_bytes; /* assigned */
-	uint64_t added_bytes, removed_bytes, added_operations, removed_operations;
+	struct policy_counters moved;
 	uint64_t by_rule[POLICY_RULE_COUNT];
 	uint64_t by_status[POLICY_STATUS_COUNT];
 	struct policy_decision before;
 };
-
-static void add_move(struct summary *summary, const struct policy_decision *now)
-{
-	const struct policy_decision *before = &summary->before;
-
-	if (now->assigned_bytes > before->assigned_bytes)
-		summary->added_bytes += now->assigned_bytes - before->assigned_bytes;
-	else
-		summary->removed_bytes += before->assigned_bytes - now->assigned_bytes;
-	summary->added_operations += now->target_bytes > before->target_bytes;
-	summary->removed_operations += now->target_bytes < before->target_bytes;
-}
 
 static void add_record(struct summary *summary, const struct policy_record *record)
 {
@@ -115,7 +103,7 @@ static void add_record(struct summary *summary, const struct policy_record *reco
 		summary->first_ns = record->input.now_ns;
 		summary->least_bytes = decision->assigned_bytes;
 	} else {
-		add_move(summary, decision);
+		policy_count(&summary->moved, &summary->before, decision);
 	}
 	summary->last_ns = record->input.now_ns;
 	summary->maximum_bytes = record->settings.maximum_bytes;
@@ -171,9 +159,11 @@ static void print_summary(const struct summary *summary)
 	(void)printf("It had %s to ", units_format_size(summary->least_bytes, a));
 	(void)printf("%s; %s came in %" PRIu64 " orders, ",
 		     units_format_size(summary->most_bytes, a),
-		     units_format_size(summary->added_bytes, b), summary->added_operations);
-	(void)printf("%s went in %" PRIu64 ".\n\n", units_format_size(summary->removed_bytes, a),
-		     summary->removed_operations);
+		     units_format_size(summary->moved.added_bytes, b),
+		     summary->moved.added_operations);
+	(void)printf("%s went in %" PRIu64 ".\n\n",
+		     units_format_size(summary->moved.removed_bytes, a),
+		     summary->moved.removed_operations);
 	out_table_init(&table, columns, ARRAY_LEN(columns));
 	for (unsigned rule = 0; rule < POLICY_RULE_COUNT; rule++) {
 		if (summary->by_rule[rule] == 0)
@@ -201,10 +191,10 @@ static json_t *summary_json(const struct summary *summary)
 			 (json_int_t)summary->maximum_bytes, "assigned_least_bytes",
 			 (json_int_t)summary->least_bytes, "assigned_most_bytes",
 			 (json_int_t)summary->most_bytes, "added_bytes",
-			 (json_int_t)summary->added_bytes, "removed_bytes",
-			 (json_int_t)summary->removed_bytes, "added_operations",
-			 (json_int_t)summary->added_operations, "removed_operations",
-			 (json_int_t)summary->removed_operations, "status",
+			 (json_int_t)summary->moved.added_bytes, "removed_bytes",
+			 (json_int_t)summary->moved.removed_bytes, "added_operations",
+			 (json_int_t)summary->moved.added_operations, "removed_operations",
+			 (json_int_t)summary->moved.removed_operations, "status",
 			 policy_status_names[POLICY_STATUS_OK],
 			 (json_int_t)summary->by_status[POLICY_STATUS_OK],
 			 policy_status_names[POLICY_STATUS_LOW],

@@ -82,10 +82,10 @@ json_t *policy_view(struct machine *machine)
 		set_u64(view, "grant_bytes", now.grant_bytes);
 	if (now.counters.ticks > 0)
 		add_decision(&now.record, view);
-	set_u64(view, "added_bytes", now.counters.added_bytes);
-	set_u64(view, "added_operations", now.counters.added_operations);
-	set_u64(view, "removed_bytes", now.counters.removed_bytes);
-	set_u64(view, "removed_operations", now.counters.removed_operations);
+	set_u64(view, "added_bytes", now.counters.moved.added_bytes);
+	set_u64(view, "added_operations", now.counters.moved.added_operations);
+	set_u64(view, "removed_bytes", now.counters.moved.removed_bytes);
+	set_u64(view, "removed_operations", now.counters.moved.removed_operations);
 	set_u64(view, "ticks", now.counters.ticks);
 	set_u64(view, "tick_us_mean",
 		now.counters.ticks ? now.counters.tick_ns_total / now.counters.ticks / NS_PER_US

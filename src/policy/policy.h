@@ -190,6 +190,17 @@ void policy_step(const struct policy_settings *settings, const struct policy_inp
 		 struct policy_state *state, struct policy_decision *ret_decision);
 
 /* The last decision in words, for an administrator: what was decided, which rule bound it, what it
+/* Memory that came to a guest and went from it, as Hyper-V counts: what it has changed by so much, its
+ * target was moved so often. */
+struct policy_counters {
+	uint64_t added_bytes, added_operations;
+	uint64_t removed_bytes, removed_operations;
+};
+
+/* From one decision to the next. */
+void policy_count(struct policy_counters *counters, const struct policy_decision *before,
+		  const struct policy_decision *now);
+
  * waits for. At most @len bytes with the zero; sentences. */
 void policy_explain(const struct policy_settings *settings, const struct policy_input *input,
 		    const struct policy_decision *decision, char *ret_text, uint64_t len);

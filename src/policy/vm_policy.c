@@ -167,3 +167,14 @@ void policy_step(const struct policy_settings *settings, const struct policy_inp
 	}
 	*ret_decision = decision;
 }
+void policy_count(struct policy_counters *counters, const struct policy_decision *before,
+		  const struct policy_decision *now)
+{
+	if (now->assigned_bytes > before->assigned_bytes)
+		counters->added_bytes += now->assigned_bytes - before->assigned_bytes;
+	else
+		counters->removed_bytes += before->assigned_bytes - now->assigned_bytes;
+	counters->added_operations += now->target_bytes > before->target_bytes;
+	counters->removed_operations += now->target_bytes < before->target_bytes;
+}
+

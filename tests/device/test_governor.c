@@ -511,15 +511,15 @@ static void bytes_and_operations_are_counted(void **state)
 	rig->used_bytes = 500 * MIB_BYTES;
 	pass(rig, 200 * NS_PER_S);
 	governor_read(rig->governor, &status);
-	assert_int_equal(status.counters.added_bytes, 0);
-	assert_true(status.counters.removed_bytes == rig->taken_bytes);
-	assert_true(status.counters.removed_operations >= 10);
+	assert_int_equal(status.counters.moved.added_bytes, 0);
+	assert_true(status.counters.moved.removed_bytes == rig->taken_bytes);
+	assert_true(status.counters.moved.removed_operations >= 10);
 	rig->used_bytes = GIB_BYTES;
 	pass(rig, 10 * NS_PER_S);
 	governor_read(rig->governor, &status);
-	assert_true(status.counters.removed_bytes - status.counters.added_bytes ==
+	assert_true(status.counters.moved.removed_bytes - status.counters.moved.added_bytes ==
 		    rig->taken_bytes);
-	assert_true(status.counters.added_operations >= 1);
+	assert_true(status.counters.moved.added_operations >= 1);
 	assert_int_equal(status.counters.ticks, rig->ticks);
 	rig_destroy(rig);
 }
@@ -535,8 +535,8 @@ static void what_a_guest_hands_over_at_its_start_is_an_operation(void **state)
 	pass(rig, 10 * NS_PER_S);
 	assert_true(assigned(rig) < MAXIMUM_BYTES);
 	governor_read(rig->governor, &status);
-	assert_int_equal(status.counters.removed_bytes, rig->taken_bytes);
-	assert_int_equal(status.counters.removed_operations, 1);
+	assert_int_equal(status.counters.moved.removed_bytes, rig->taken_bytes);
+	assert_int_equal(status.counters.moved.removed_operations, 1);
 	rig_destroy(rig);
 }
 
