@@ -174,7 +174,7 @@ struct policy_state {
 	bool has_refaults;
 	struct policy_hold swap_back_off;
 
-	uint64_t average_permille; /* pressure */
+	uint64_t average_mpercent, measured_ns; /* pressure, and since when it is known */
 };
 void policy_init(struct policy_state *state);
 

@@ -114,19 +114,37 @@ static enum policy_status status_of(const struct policy_tick *tick)
 	return POLICY_STATUS_OK;
 }
 
+/* Fine enough that a part of a second still moves it. */
+enum { MPERCENT = 100000 }; /* thousandths of a percent, of 1 */
+
+/* The mean of what is known, until that is longer than the time the average is over. */
+static void average_pressure(struct policy_tick *tick)
+{
+	struct policy_state *state = tick->state;
+	uint64_t mpercent =
+		pressure_of(tick->decision->demand_bytes, tick->assigned_bytes, MPERCENT);
+	uint64_t span_ns = POLICY_AVERAGE_MS * NS_PER_MS;
+
+	if (state->measured_ns == 0)
+		state->average_mpercent = mpercent;
+	/* The first stands for a tick; of none at all there is no mean. */
+	state->measured_ns = least(state->measured_ns ? state->measured_ns + tick->dt_ns
+						      : POLICY_TICK_MS * NS_PER_MS,
+				   span_ns);
+	state->average_mpercent =
+		smooth(state->average_mpercent, mpercent, tick->dt_ns, state->measured_ns);
+}
+
 static void tell(struct policy_tick *tick)
 {
 	struct policy_decision *decision = tick->decision;
 	struct policy_state *state = tick->state;
-	uint64_t permille = pressure_of(decision->demand_bytes, tick->assigned_bytes, 1000);
 
 	decision->available_bytes = less(tick->assigned_bytes, decision->demand_bytes);
 	decision->pressure_percent = pressure_of(decision->demand_bytes, tick->assigned_bytes, 100);
-	state->average_permille = state->average_permille == 0
-					  ? permille
-					  : smooth(state->average_permille, permille, tick->dt_ns,
-						   POLICY_AVERAGE_MS * NS_PER_MS);
-	decision->average_pressure_percent = (uint32_t)(state->average_permille / 10);
+	if (decision->has_demand)
+		average_pressure(tick);
+	decision->average_pressure_percent = (uint32_t)(state->average_mpercent / (MPERCENT / 100));
 	decision->status = status_of(tick);
 	state->target_bytes = decision->target_bytes;
 	state->assigned_bytes = tick->assigned_bytes;
