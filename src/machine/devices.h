@@ -14,7 +14,8 @@ void legacy_devices_reset(struct machine *machine); /* io, vCPUs parked */
 
 int virtio_slots_create(struct machine *machine, struct err *err);
 void virtio_slots_destroy(struct machine *machine);
-void virtio_slots_reset(struct machine *machine); /* io, vCPUs parked */
-void virtio_slots_balloon_busy(void *machine);	  /* io: frames wait; balloon_retry() soon */
+void virtio_slots_reset(struct machine *machine);			   /* io, vCPUs parked */
+void virtio_slots_ask_statistics(struct machine *machine, uint64_t in_ms); /* io; then as before */
+void virtio_slots_balloon_busy(void *machine); /* io: frames wait; balloon_retry() soon */
 
 #endif

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "machine/devices.h"
 #include "machine/machine_internal.h"
 
 /* ---- Observe; on the governor's thread ---- */
@@ -128,6 +129,14 @@ static void move_balloon(void *arg) /* on the I/O thread; P1 */
 		(void)balloon_set_target(machine->balloon, atomic_load(&glue->balloon_bytes));
 }
 
+static void ask_for_report(void *arg) /* on the I/O thread */
+{
+	struct machine *machine = arg;
+
+	virtio_slots_ask_statistics(machine,
+				    atomic_load(&machine->policy.report_in_ns) / NS_PER_MS);
+}
+
 static void act(void *ctx, const struct policy_record *record)
 {
 	struct machine *machine = ctx;
@@ -145,6 +154,11 @@ static void act(void *ctx, const struct policy_record *record)
 	balloon_read_counters(machine->balloon, &counters);
 	if (counters.asked_bytes != bytes)
 		loop_post(&machine->io, &glue->move);
+	if (decision->report_in_ns && record->input.stats_at_ns != glue->asked_after_ns) {
+		glue->asked_after_ns = record->input.stats_at_ns;
+		atomic_store(&glue->report_in_ns, decision->report_in_ns);
+		loop_post(&machine->io, &glue->ask);
+	}
 }
 
 static void decided(void *ctx, const struct policy_record *record)
@@ -283,6 +297,7 @@ int policy_create(struct machine *machine, struct err *err)
 	glue->status_told = POLICY_STATUS_OK;
 	glue->user_limit_bytes = config->memory.limit_bytes;
 	glue->move = (struct loop_task){ .run = move_balloon, .arg = machine };
+	glue->ask = (struct loop_task){ .run = ask_for_report, .arg = machine };
 	glue->status_changed = (struct loop_task){ .run = on_status_changed, .arg = machine };
 	atomic_init(&glue->mode, governor.settings.mode);
 	atomic_init(&glue->guest_start_ns, clock_now_ns());

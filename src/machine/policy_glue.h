@@ -30,6 +30,9 @@ struct policy_glue {
 	_Atomic enum policy_mode mode;
 	_Atomic uint64_t balloon_bytes; /* what the policy wants in it */
 	struct loop_task move;		/* -> io */
+	_Atomic uint64_t report_in_ns;	/* statistics are wanted then, not after their period */
+	struct loop_task ask;		/* -> io */
+	uint64_t asked_after_ns;	/* governor: of these statistics that was said */
 
 	pthread_mutex_t limit_lock; /* the two below: any thread */
 	uint64_t user_limit_bytes, policy_limit_bytes;

@@ -84,8 +84,8 @@ static void read_policy(const struct machine *machine, struct api_usage *usage)
 		put_decision(&now.record.decision, usage);
 	if (now.has_grant)
 		api_usage_put(usage, API_USAGE_grant_bytes, now.grant_bytes);
-	api_usage_put(usage, API_USAGE_added_bytes, now.counters.added_bytes);
-	api_usage_put(usage, API_USAGE_removed_bytes, now.counters.removed_bytes);
+	api_usage_put(usage, API_USAGE_added_bytes, now.counters.moved.added_bytes);
+	api_usage_put(usage, API_USAGE_removed_bytes, now.counters.moved.removed_bytes);
 }
 
 void usage_read(const struct machine *machine, struct api_usage *ret_usage)

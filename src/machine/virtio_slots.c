@@ -160,6 +160,13 @@ static void on_stats_timer(uv_timer_t *timer)
 	balloon_poll_stats(machine->balloon, clock_now_ns());
 }
 
+void virtio_slots_ask_statistics(struct machine *machine, uint64_t in_ms)
+{
+	if (uv_is_active((uv_handle_t *)&machine->stats_timer))
+		(void)uv_timer_start(&machine->stats_timer, on_stats_timer, in_ms,
+				     uv_timer_get_repeat(&machine->stats_timer));
+}
+
 static void on_busy_timer(uv_timer_t *timer)
 {
 	struct machine *machine = timer->data;

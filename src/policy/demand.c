@@ -12,11 +12,15 @@
  * MEMTOT only bounds AVAIL. Without AVAIL, free memory and cache together stand in for it (never free
  * memory alone), and without those the guest has no demand that anybody knows.
  *
+ * A guest that uses all it has cannot say how much it needs: what it uses ends there. It is taken to
+ * need a quarter more, and asked again soon, so that its need is found in a few steps.
+ *
  * Two averages, of about a second and a minute; demand is the larger, so it rises at once and falls
  * slowly. On top of that comes pain (pain.c).
  *
  * Invariants
- *  1  Demand from statistics is at most what the guest had when they came, whatever it claims.
+ *  1  Demand from statistics is at most what the guest had when they came, whatever it claims, and a
+ *     quarter more of one that has nothing left; never more than the maximum.
  *  2  Statistics count once, when they are first seen; the same ones again change nothing.
  *  3  A long silence between two counts as one period: an average does not leap after a pause.
  * Sources: virtio 1.2 §5.5.6.4 "Memory Statistics Tags"; Linux Documentation/filesystems/proc.rst,
@@ -69,6 +73,22 @@ static bool statistics_are_fresh(const struct policy_input *input)
 	return input->now_ns - input->stats_at_ns <= silence_ns(input);
 }
 
+/* 0: it has some left. */
+static uint64_t need_of_one_out(const struct policy_tick *tick, uint64_t available_bytes,
+				uint64_t used_bytes)
+{
+	const struct policy_input *input = tick->input;
+	uint64_t buffer = percent_of(used_bytes, tick->settings->buffer_percent);
+	uint64_t enough = least(buffer / POLICY_OUT_BUFFER_PART,
+				percent_of(tick->assigned_bytes, POLICY_OUT_PERCENT));
+
+	if (available_bytes >= enough ||
+	    (!input->has_grant && input->has_host && input->host >= HOST_HARD))
+		return 0; /* a host that takes the buffer back makes it look like that */
+	return least(percent_of(tick->assigned_bytes, 100 + POLICY_OUT_MORE_PERCENT),
+		     tick->settings->maximum_bytes);
+}
+
 static void take_statistics(struct policy_tick *tick)
 {
 	const struct policy_input *input = tick->input;
@@ -88,6 +108,7 @@ static void take_statistics(struct policy_tick *tick)
 			smooth(state->fast_bytes, sample, dt_ns, POLICY_FAST_MS * NS_PER_MS);
 		state->slow_bytes =
 			smooth(state->slow_bytes, sample, dt_ns, POLICY_SLOW_MS * NS_PER_MS);
+		state->out_bytes = need_of_one_out(tick, available, sample);
 	}
 	pain_of_statistics(tick, between_ns);
 }
@@ -96,7 +117,7 @@ uint64_t demand_now(const struct policy_state *state)
 {
 	uint64_t used = state->has_demand ? most(state->fast_bytes, state->slow_bytes) : 0;
 
-	return most(used, pain_demand(state));
+	return most(most(used, state->out_bytes), pain_demand(state));
 }
 
 void demand_step(struct policy_tick *tick)
@@ -107,5 +128,7 @@ void demand_step(struct policy_tick *tick)
 	tick->stats_new = tick->stats_fresh && input->stats_at_ns != tick->state->stats_at_ns;
 	if (tick->stats_new)
 		take_statistics(tick);
+	if (!tick->stats_fresh)
+		tick->state->out_bytes = 0;
 	pain_step(tick);
 }

@@ -113,8 +113,6 @@ static void grow(struct policy_tick *tick, struct move *move, uint64_t kept)
 	move->rule = tick->hurts			      ? POLICY_RULE_STALL
 		     : move->goal_rule != POLICY_RULE_SETTLED ? move->goal_rule
 							      : POLICY_RULE_GROW;
-	if (tick->hurts)
-		tick->decision->ahead_bytes = less(move->target_bytes, tick->assigned_bytes);
 }
 
 /* What forbids taking anything away now; SETTLED: nothing. */

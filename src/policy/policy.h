@@ -132,9 +132,9 @@ struct policy_decision {
 	uint64_t available_bytes; /* of it, above demand */
 	uint64_t target_bytes; /* what the guest shall keep from now on; in any mode but auto: what
 				      it has, and nobody needs to do anything */
-	uint64_t swap_limit_bytes;	   /* what RAM may hold of the host; 0: no limit wanted */
-	uint64_t ahead_bytes;		   /* to prepare at once, since the guest waits: 0 mostly */
-	uint32_t pressure_percent;	   /* 100 x demand / assigned */
+	uint64_t swap_limit_bytes; /* what RAM may hold of the host; 0: no limit wanted */
+	uint64_t report_in_ns;	   /* ask for statistics again so soon; 0: in their own time */
+	uint32_t pressure_percent; /* 100 x demand / assigned */
 	uint32_t average_pressure_percent; /* the same, smoothed */
 	enum policy_status status;
 	enum policy_rule rule;
@@ -156,6 +156,7 @@ struct policy_state {
 
 	bool has_demand; /* demand.c */
 	uint64_t stats_at_ns, fast_bytes, slow_bytes;
+	uint64_t out_bytes; /* it is out of memory, and taken to need so much; 0: it is not */
 	uint32_t counters_present;
 	uint64_t counter[POLICY_CLAIM_COUNT];
 
@@ -189,7 +190,6 @@ void policy_init(struct policy_state *state);
 void policy_step(const struct policy_settings *settings, const struct policy_input *input,
 		 struct policy_state *state, struct policy_decision *ret_decision);
 
-/* The last decision in words, for an administrator: what was decided, which rule bound it, what it
 /* Memory that came to a guest and went from it, as Hyper-V counts: what it has changed by so much, its
  * target was moved so often. */
 struct policy_counters {
@@ -201,6 +201,7 @@ struct policy_counters {
 void policy_count(struct policy_counters *counters, const struct policy_decision *before,
 		  const struct policy_decision *now);
 
+/* The last decision in words, for an administrator: what was decided, which rule bound it, what it
  * waits for. At most @len bytes with the zero; sentences. */
 void policy_explain(const struct policy_settings *settings, const struct policy_input *input,
 		    const struct policy_decision *decision, char *ret_text, uint64_t len);

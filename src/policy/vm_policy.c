@@ -161,7 +161,21 @@ static void decide(struct policy_tick *tick)
 	moves_step(tick);
 	if (tick->settings->mode == POLICY_MODE_AUTO)
 		swap_plan_step(tick);
+	if (tick->settings->mode == POLICY_MODE_AUTO && tick->state->out_bytes &&
+	    tick->input->taken_bytes > 0)
+		decision->report_in_ns = POLICY_REPORT_MS * NS_PER_MS;
 	tell(tick);
+}
+
+void policy_count(struct policy_counters *counters, const struct policy_decision *before,
+		  const struct policy_decision *now)
+{
+	if (now->assigned_bytes > before->assigned_bytes)
+		counters->added_bytes += now->assigned_bytes - before->assigned_bytes;
+	else
+		counters->removed_bytes += before->assigned_bytes - now->assigned_bytes;
+	counters->added_operations += now->target_bytes > before->target_bytes;
+	counters->removed_operations += now->target_bytes < before->target_bytes;
 }
 
 void policy_step(const struct policy_settings *settings, const struct policy_input *input,
@@ -185,14 +199,3 @@ void policy_step(const struct policy_settings *settings, const struct policy_inp
 	}
 	*ret_decision = decision;
 }
-void policy_count(struct policy_counters *counters, const struct policy_decision *before,
-		  const struct policy_decision *now)
-{
-	if (now->assigned_bytes > before->assigned_bytes)
-		counters->added_bytes += now->assigned_bytes - before->assigned_bytes;
-	else
-		counters->removed_bytes += before->assigned_bytes - now->assigned_bytes;
-	counters->added_operations += now->target_bytes > before->target_bytes;
-	counters->removed_operations += now->target_bytes < before->target_bytes;
-}
-

@@ -77,6 +77,20 @@ class Governor(Base):
         self.assertGreaterEqual(view["added_operations"], 2)
         print("a tick takes %d us of CPU time, %d at worst" % (view["tick_us_mean"], view["tick_us_worst"]))
 
+    def test_one_that_may_not_help_itself_and_runs_out_gets_three_times_as_much_in_a_moment(self):
+        vm = self.start("1G,startup=160M,minimum=64M", "--balloon", "deflate_on_oom=off,stats_period=2")
+        self.await_policy(lambda p: p.get("demand_bytes") and p["assigned_bytes"] == 232 * MIB)  # its floor
+        left, began, took_s = 500 * MIB, None, 0
+        while left >= 4096:
+            vm.type("fill %d" % left)
+            left -= int(vm.expect(r"(?:ok|error) fill bytes=(\d+)\D").group(1))
+            began = began or time.monotonic()
+            took_s = time.monotonic() - began
+            self.assertLess(took_s, neapvm.PATIENCE_S)
+            time.sleep(0.01)
+        print("500 MiB filled %.2f s after the guest ran out" % took_s)
+        self.assertLess(took_s, 4)  # a period of statistics, its steps, the fill, and a busy machine
+
     def test_a_target_by_hand_takes_it_from_the_policy_until_it_is_given_back(self):
         vm = self.start("256M,startup=128M,minimum=64M")
         vm.call("events.subscribe", kinds=["memory.settings"])

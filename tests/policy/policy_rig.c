@@ -85,6 +85,14 @@ static void count_moves(struct policy_rig *rig, uint64_t before)
 	rig->direction = direction;
 }
 
+static bool is_time_to_report(const struct policy_rig *rig)
+{
+	uint64_t wait_ns = rig->decision.report_in_ns ? rig->decision.report_in_ns
+						      : rig->input.stats_period_ns;
+
+	return rig->input.stats_at_ns == 0 || rig->input.now_ns - rig->input.stats_at_ns >= wait_ns;
+}
+
 void rig_tick(struct policy_rig *rig, uint64_t ms)
 {
 	uint64_t before = rig->decision.target_bytes;
@@ -93,9 +101,7 @@ void rig_tick(struct policy_rig *rig, uint64_t ms)
 	rig->input.now_ns += ms * NS_PER_MS;
 	if (has_decided && rig->input.driver_ready && !rig->ignores_target)
 		follow_target(rig, ms);
-	if (!rig->is_silent &&
-	    (rig->input.stats_at_ns == 0 ||
-	     rig->input.now_ns - rig->input.stats_at_ns >= rig->input.stats_period_ns))
+	if (!rig->is_silent && is_time_to_report(rig))
 		rig_statistics(rig);
 	policy_step(&rig->settings, &rig->input, &rig->state, &rig->decision);
 	if (has_decided)

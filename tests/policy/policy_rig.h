@@ -4,7 +4,7 @@
  * It uses `used_bytes` of what it has (its kernel's own part in it), follows the target at
  * `bytes_per_s` in steps of `step_bytes`, cannot go below `cannot_below_bytes`, and with
  * `takes_back` takes memory from the balloon when it needs it. Statistics come every stats_period_ns,
- * at a tick.
+ * or as soon as the policy asks for them, at a tick.
  */
 #ifndef NEAP_TESTS_POLICY_POLICY_RIG_H
 #define NEAP_TESTS_POLICY_POLICY_RIG_H

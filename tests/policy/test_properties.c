@@ -380,7 +380,7 @@ static void check_other_modes(const struct policy_rig *rig, const struct before 
 		return;
 	assert_int_equal(rig->decision.target_bytes, rig_assigned(rig));
 	assert_int_equal(rig->decision.swap_limit_bytes, 0);
-	assert_int_equal(rig->decision.ahead_bytes, 0);
+	assert_int_equal(rig->decision.report_in_ns, 0);
 	if (rig->settings.mode == POLICY_MODE_OFF)
 		assert_false(rig->decision.has_demand);
 }
@@ -436,8 +436,8 @@ static void check_sums(const struct policy_rig *rig, const struct before *before
 					 UINT32_MAX / 2));
 	if (decision->has_demand && decision->demand_bytes > decision->assigned_bytes)
 		assert_int_equal(decision->status, POLICY_STATUS_WARNING);
-	assert_true(decision->ahead_bytes == 0 || decision->rule == POLICY_RULE_STALL ||
-		    decision->rule == POLICY_RULE_NO_DRIVER);
+	assert_false(decision->report_in_ns &&
+		     (!are_fresh(&rig->input) || rig->input.taken_bytes == 0));
 }
 
 static void test_what_is_told_adds_up(void **state)

@@ -74,7 +74,7 @@ static void fill_decision(struct policy_decision *decision)
 	decision->available_bytes = any();
 	decision->target_bytes = any();
 	decision->swap_limit_bytes = any();
-	decision->ahead_bytes = any();
+	decision->report_in_ns = any();
 	decision->pressure_percent = (uint32_t)any();
 	decision->average_pressure_percent = (uint32_t)any();
 	decision->status = (enum policy_status)below(POLICY_STATUS_COUNT);

@@ -111,17 +111,27 @@ static void test_it_settles_with_ticks_of_a_tenth_of_a_second_too(void **state)
 	}
 }
 
+/* But once, for one that ran out: what it needs is found from above. */
 static void test_it_does_not_go_to_and_fro_on_the_way(void **state)
 {
+	unsigned guests_out = 0;
+
 	(void)state;
 	for (unsigned i = 0; i < GUESTS; i++) {
 		struct policy_rig rig = any_rig();
+		bool ran_out;
 
 		rig_seconds(&rig, 1);
+		ran_out = rig.state.out_bytes > 0;
 		rig_count_from_here(&rig);
-		rig_seconds(&rig, SETTLE_S);
-		assert_int_equal(rig.reversals, 0);
+		for (unsigned s = 0; s < SETTLE_S; s++) {
+			rig_seconds(&rig, 1);
+			ran_out |= rig.state.out_bytes > 0;
+		}
+		guests_out += ran_out;
+		assert_in_range(rig.reversals, 0, ran_out);
 	}
+	assert_in_range(guests_out, GUESTS / 10, GUESTS * 9 / 10); /* both were seen */
 }
 
 static void test_a_demand_that_sways_within_the_band_moves_nothing(void **state)
@@ -135,11 +145,12 @@ static void test_a_demand_that_sways_within_the_band_moves_nothing(void **state)
 		used = rig.used_bytes;
 		rig_seconds(&rig, SETTLE_S);
 		sway = band(&rig) * 100 / (100 + rig.settings.buffer_percent) / 4;
+		sway = sway < used ? sway : used;
 		/* The first sways may end what the band left over. */
 		for (unsigned s = 0; s < REST_S; s++) {
 			if (s == REST_S / 4)
 				rig_count_from_here(&rig);
-			rig.used_bytes = used - sway + below(2 * sway);
+			rig.used_bytes = used - sway + below(2 * sway + 1);
 			rig_tick(&rig, 1000);
 		}
 		assert_in_range(rig.reversals, 0, 0);
