@@ -82,14 +82,14 @@ static int wrong_state(const struct api_verb_row *verb, enum api_state state, st
 	return API_ERROR_STATE;
 }
 
-static bool is_known_code(int code)
+enum api_error api_error_of(int code)
 {
 	switch (code) {
 #define ERROR(id, code, name, help) case API_ERROR_##id:
 #include "api/errors.def"
 #undef ERROR
-		return true;
-	default: return false;
+		return (enum api_error)code;
+	default: return API_ERROR_INTERNAL;
 	}
 }
 
@@ -104,7 +104,7 @@ static int finish(const struct api_verb_row *verb, int code, json_t *result, jso
 	json_decref(result);
 	if (err && !err->text[0])
 		(void)err_set(err, -EIO, "%s failed and did not say why", verb->method);
-	return is_known_code(code) ? code : API_ERROR_INTERNAL;
+	return (int)api_error_of(code);
 }
 
 /* deadline_ms belongs to every method of such a set: taken out before the row is looked at. */

@@ -56,6 +56,9 @@ enum api_error {
 #undef ERROR
 };
 
+/* @code if it is one of them, else API_ERROR_INTERNAL. */
+enum api_error api_error_of(int code);
+
 enum api_type { API_STRING, API_INTEGER, API_BOOLEAN, API_OBJECT, API_ARRAY };
 const char *api_type_name(enum api_type type); /* as in JSON Schema */
 
@@ -133,8 +136,9 @@ struct api_request {
 	struct api_peer peer;
 	uint64_t deadline_ns; /* clock_now_ns() at which the client stops waiting; 0: never */
 
-	/* For answers that come later. Steals @result; with @fd >= 0 (stolen too) the descriptor goes
-	 * with the answer. */
+	/* For answers that come later; legal before the handler has returned API_LATER, too. The request
+	 * is gone then. Steals @result; with @fd >= 0 (stolen too) the descriptor goes with the answer.
+	 * @code: an enum api_error; another is told as API_ERROR_INTERNAL. */
 	void (*answer)(struct api_request *request, json_t *result, int fd);
 	void (*fail)(struct api_request *request, int code, const char *sentence);
 };

@@ -26,6 +26,7 @@
 #include "base/units.h"
 #include "config/json_strict.h"
 #include "rpc/jsonrpc.h"
+#include "rpc/text.h"
 
 enum { EVENTS_KEPT_MAX = 1024, CONNECT_TIMEOUT_MS = 2000, CONNECT_RETRY_MS = 10 };
 #define CLIENT_MESSAGE_MAX_BYTES (UINT64_C(4) * MIB_BYTES)

@@ -1,428 +1,579 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* connection.c - one client: its frames, its answers, its subscription, its way to the console.
+/* connection.c - one client: its requests, its answers, its subscription, its way to the console.
  *
- * Each connection calls through a backend of its own, whose rows forward to the VM's: so the verbs
- * that are about the connection itself (events.subscribe, vm.console) pass the same checks as all
- * others and need no names here.
+ * The verbs that are about the connection itself (events.subscribe, rpc.discover, vm.console) stand in
+ * the hub's copy of the backend's handlers, so they pass the same checks as all others.
+ *
+ * Whatever happens to a connection, settle() is what follows: it does what can be done now, sends, and
+ * says what to wait for. Answers and events from elsewhere only mark it dirty; the dirty ones are
+ * settled before the loop sleeps, so what comes together leaves together.
  *
  * Invariants
- *  C1  No client can make the loop wait: reads and writes are the loop's, and one reading does the
- *      work of at most CONNECTION_READ_BYTES of requests per turn.
- *  C2  A client that does not read is not read from: above UNSENT_PAUSE_BYTES its requests wait.
- *      Events do not wait for it: above UNSENT_MAX_BYTES it is closed.
- *  C3  The console gets the socket only when the answer has left and nothing is buffered, so its
- *      first byte is the first byte after the answer, in both directions.
+ *  C1  No client can make the loop wait: one turn does the work of at most WIRE_READ_BYTES of requests,
+ *      and stops sooner at UNSENT_PAUSE_BYTES of answers.
+ *  C2  A client that does not read is not read from: above UNSENT_PAUSE_BYTES, or while it is full of
+ *      unanswered calls (JSONRPC_MAX_CALLS), its requests wait. Events do not wait for it: above
+ *      UNSENT_MAX_BYTES it is closed, and so it is when the ring forgets what it has not been sent.
+ *  C3  The console gets the socket only when the answer has left and nothing is buffered, so its first
+ *      byte is the first byte after the answer, in both directions.
+ *  C4  A subscriber gets what it asked for in order, without a gap and without a double: up to
+ *      replay_seq from the ring, from there on as it happens.
+ *  C5  All connections together hold at most HELD_MAX_BYTES; above it the one that holds most is
+ *      closed.
+ *  C6  Where several users may connect, the last RESERVED places are for our own user and root.
  * Transitions
  *  open -> leaving  [leave_after]    a last error was queued; nothing more is read
+ *  open -> ending   [on_end]         the client says no more; it is answered, then closed
  *  open -> console  [hand_over]      the socket belongs to the backend, the connection is gone
  *  any  -> closed   [connection_close]
  */
 #include "rpc/connection.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/fd.h"
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/strbuf.h"
 #include "base/units.h"
+#include "rpc/wire.h"
 
 #define UNSENT_PAUSE_BYTES (UINT64_C(256) * KIB_BYTES)
 #define UNSENT_MAX_BYTES   (UINT64_C(4) * MIB_BYTES)
+#define HELD_MAX_BYTES	   (UINT64_C(256) * MIB_BYTES)
+enum { RESERVED = 8 };
 
 struct connection {
-	uv_pipe_t pipe;
+	struct wire wire; /* first */
 	struct connection_hub *hub;
 	struct connection *next, **link; /* the hub's list; link: what points here */
-	struct api_backend backend;
+	struct connection *next_dirty,
+		**dirty_link; /* the same of the dirty ones; NULL: it is clean */
 	struct jsonrpc rpc;
-	struct frame frame;
-	uint64_t unsent_bytes;
-	uint64_t event_kinds; /* bit per event of the set */
-	bool is_reading;
+	struct subscription subscription;
+	uint64_t
+		replay_seq; /* next event to be sent from the ring; 0: it gets them as they happen */
+	size_t held_bytes;  /* as counted in the hub */
+	bool has_more;	    /* whole messages may be waiting */
 	bool is_leaving;
 	bool becomes_console;
 };
 
-struct sending {
-	uv_write_t request;
-	struct shared_text *shared;
-};
-
-struct shared_text *shared_text_create(char *text)
+static struct connection *of_wire(struct wire *wire)
 {
-	struct shared_text *shared = text ? malloc(sizeof(*shared)) : NULL;
-
-	if (!shared) {
-		free(text);
-		return NULL;
-	}
-	*shared = (struct shared_text){ .references = 1, .len = strlen(text), .text = text };
-	return shared;
+	return (struct connection *)wire;
 }
 
-void shared_text_put(struct shared_text *shared)
+static struct connection *of_rpc(struct jsonrpc *rpc)
 {
-	if (!shared || --shared->references > 0)
+	return (struct connection *)((char *)rpc - offsetof(struct connection, rpc));
+}
+
+/* --- closing --------------------------------------------------------------------------------- */
+
+static void count_subscriber(struct connection *connection, int change)
+{
+	for (unsigned i = 0; i < connection->hub->backend->set->event_count; i++)
+		if (connection->subscription.kinds >> i & 1)
+			connection->hub->subscribers[i] += (unsigned)change;
+}
+
+static void count_held(struct connection *connection, size_t held_bytes)
+{
+	connection->hub->held_bytes += held_bytes - connection->held_bytes;
+	connection->held_bytes = held_bytes;
+}
+
+static void mark_clean(struct connection *connection)
+{
+	if (!connection->dirty_link)
 		return;
-	free(shared->text);
-	free(shared);
+	*connection->dirty_link = connection->next_dirty;
+	if (connection->next_dirty)
+		connection->next_dirty->dirty_link = connection->dirty_link;
+	connection->dirty_link = NULL;
 }
 
-/* --- the verbs of a connection ------------------------------------------------------------- */
-
-static size_t row_number(const struct api_request *request, const struct api_set *set)
+/* Everything but the socket. */
+static void retire(struct connection *connection)
 {
-	return (size_t)(request->verb - set->verbs);
+	*connection->link = connection->next;
+	if (connection->next)
+		connection->next->link = connection->link;
+	count_held(connection, 0);
+	count_subscriber(connection, -1);
+	subscription_fini(&connection->subscription);
+	jsonrpc_leave(&connection->rpc);
+	mark_clean(connection);
 }
 
-static int forward(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
+static void connection_close(struct connection *connection)
 {
-	const struct api_backend *vm = ((struct connection *)ctx)->hub->backend;
+	if (wire_is_closed(&connection->wire))
+		return;
+	retire(connection);
+	wire_close(&connection->wire);
+}
 
-	return vm->handlers[row_number(request, vm->set)](vm->ctx, request, ret_result, err);
+static void on_freed(struct wire *wire)
+{
+	struct connection *connection = of_wire(wire);
+
+	connection->hub->count--;
+	free(connection);
+}
+
+static void hand_over(struct connection *connection)
+{
+	const struct api_backend *vm = connection->hub->backend;
+
+	retire(connection);
+	vm->take_console(vm->ctx, wire_take_fd(&connection->wire));
+}
+
+/* --- what is to be done ---------------------------------------------------------------------- */
+
+static void mark_dirty(struct connection *connection);
+
+static void leave_after(struct connection *connection, enum api_error code, const char *sentence)
+{
+	(void)wire_say_json(&connection->wire, jsonrpc_error(code, sentence));
+	connection->is_leaving = true;
+	mark_dirty(connection);
+}
+
+static bool may_read(const struct connection *connection)
+{
+	return !connection->is_leaving && !connection->becomes_console &&
+	       connection->wire.unsent_bytes < UNSENT_PAUSE_BYTES &&
+	       !jsonrpc_is_full(&connection->rpc) && !wire_is_closed(&connection->wire);
+}
+
+static void take_messages(struct connection *connection)
+{
+	const char *message;
+	size_t len;
+
+	while (connection->has_more && may_read(connection)) {
+		int ret = frame_next(&connection->wire.in, &message, &len);
+
+		connection->has_more = ret > 0;
+		if (ret < 0)
+			leave_after(connection, API_ERROR_TOO_LARGE,
+				    "a message may have at most 1 MiB; this connection ends");
+		else if (ret > 0 && jsonrpc_take(&connection->rpc, message, len) < 0)
+			connection_close(connection);
+	}
+}
+
+static void say_event(struct connection *connection, const struct event *event)
+{
+	struct wire *wire = &connection->wire;
+
+	if (wire->unsent_bytes + event->text->len > UNSENT_MAX_BYTES ||
+	    wire_say_shared(wire, event->text) < 0)
+		connection_close(connection);
+}
+
+/* C4: the next of the ring, as long as the client takes them. */
+static void replay(struct connection *connection)
+{
+	const struct event_ring *ring = &connection->hub->ring;
+
+	while (connection->replay_seq > 0 && !wire_is_closed(&connection->wire) &&
+	       connection->wire.unsent_bytes < UNSENT_PAUSE_BYTES) {
+		const struct event *event = event_ring_at(ring, connection->replay_seq);
+
+		if (!event && connection->replay_seq < ring->next_seq) {
+			connection_close(connection);
+		} else if (!event) {
+			connection->replay_seq = 0;
+		} else {
+			if (subscription_wants(&connection->subscription, event))
+				say_event(connection, event);
+			connection->replay_seq++;
+		}
+	}
+}
+
+/* Nothing is left to do for a client that says no more. */
+static bool is_over(const struct connection *connection)
+{
+	return connection->is_leaving ||
+	       (connection->wire.has_ended && !connection->has_more &&
+		connection->rpc.in_flight == 0 && connection->subscription.kinds == 0);
+}
+
+/* C5 */
+static void make_room(struct connection_hub *hub)
+{
+	struct connection *largest = hub->first;
+
+	if (hub->held_bytes <= HELD_MAX_BYTES)
+		return;
+	for (struct connection *each = hub->first; each; each = each->next)
+		if (each->held_bytes > largest->held_bytes)
+			largest = each;
+	log_debug("rpc", "a client is dropped: the server holds too much for all, and most for it");
+	connection_close(largest);
+}
+
+static void settle(struct connection *connection)
+{
+	struct wire *wire = &connection->wire;
+
+	take_messages(connection);
+	replay(connection);
+	if (wire_is_closed(wire))
+		return;
+	mark_clean(connection);
+	if (wire_flush(wire) < 0 || (wire->unsent_bytes == 0 && is_over(connection))) {
+		connection_close(connection);
+		return;
+	}
+	if (wire->unsent_bytes == 0 && connection->becomes_console) {
+		hand_over(connection);
+		return;
+	}
+	wire_watch(wire, may_read(connection) && !connection->has_more,
+		   wire->unsent_bytes > 0 || connection->replay_seq > 0 ||
+			   (connection->has_more && may_read(connection)));
+	count_held(connection, wire_held_bytes(wire));
+	make_room(connection->hub);
+}
+
+/* --- dirty ones ------------------------------------------------------------------------------ */
+
+static void set_timer(struct connection_hub *hub);
+
+static void settle_dirty(struct connection_hub *hub)
+{
+	while (hub->dirty) {
+		struct connection *connection = hub->dirty;
+
+		mark_clean(connection);
+		settle(connection);
+	}
+}
+
+static void on_before_sleep(uv_prepare_t *prepare)
+{
+	struct connection_hub *hub = prepare->data;
+
+	settle_dirty(hub);
+	set_timer(hub);
+	(void)uv_prepare_stop(prepare);
+}
+
+static void wake_before_sleep(struct connection_hub *hub)
+{
+	if (!uv_is_active((uv_handle_t *)&hub->before_sleep))
+		(void)uv_prepare_start(&hub->before_sleep, on_before_sleep);
+}
+
+static void mark_dirty(struct connection *connection)
+{
+	struct connection_hub *hub = connection->hub;
+
+	if (connection->dirty_link || wire_is_closed(&connection->wire))
+		return;
+	connection->next_dirty = hub->dirty;
+	connection->dirty_link = &hub->dirty;
+	if (hub->dirty)
+		hub->dirty->dirty_link = &connection->next_dirty;
+	hub->dirty = connection;
+	wake_before_sleep(hub);
+}
+
+/* --- deadlines ------------------------------------------------------------------------------- */
+
+static void on_deadline(uv_timer_t *timer)
+{
+	struct connection_hub *hub = timer->data;
+
+	hub->timer_ns = DEADLINES_NONE;
+	jsonrpc_expire(&hub->calls, clock_now_ns());
+	set_timer(hub);
+}
+
+static void set_timer(struct connection_hub *hub)
+{
+	uint64_t next_ns = deadlines_next_ns(&hub->calls.deadlines);
+	uint64_t now_ns;
+
+	if (next_ns == hub->timer_ns)
+		return;
+	hub->timer_ns = next_ns;
+	if (next_ns == DEADLINES_NONE) {
+		(void)uv_timer_stop(&hub->deadline_timer);
+		return;
+	}
+	now_ns = clock_now_ns();
+	uv_update_time(hub->loop);
+	(void)uv_timer_start(&hub->deadline_timer, on_deadline,
+			     next_ns > now_ns ? (next_ns - now_ns) / NS_PER_MS + 1 : 0, 0);
+}
+
+/* --- the verbs of a connection --------------------------------------------------------------- */
+
+static bool has_result(const struct api_verb_row *verb, const char *name)
+{
+	for (const struct api_field *field = verb->results; field->name; field++)
+		if (strcmp(field->name, name) == 0)
+			return true;
+	return false;
+}
+
+/* First what is kept after the number that the client knows. */
+static uint64_t replay_from(const struct event_ring *ring, const json_t *after,
+			    uint64_t *ret_missed)
+{
+	uint64_t known_seq = (uint64_t)json_integer_value(after);
+
+	*ret_missed = 0;
+	if (!after || known_seq + 1 >= ring->next_seq)
+		return 0;
+	if (known_seq + 1 < ring->oldest_seq)
+		*ret_missed = ring->oldest_seq - known_seq - 1;
+	if (ring->oldest_seq == ring->next_seq)
+		return 0;
+	return known_seq + 1 > ring->oldest_seq ? known_seq + 1 : ring->oldest_seq;
 }
 
 static int subscribe(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
-	struct connection *connection = ctx;
-	const json_t *kinds = json_object_get(request->params, "kinds");
-	uint64_t wanted = kinds ? 0 : UINT64_MAX;
+	struct connection *connection = of_rpc(jsonrpc_of(request));
+	struct connection_hub *hub = connection->hub;
+	const struct event_ring *ring = &hub->ring;
+	uint64_t missed;
+	int code;
 
-	for (size_t i = 0; i < json_array_size(kinds); i++) {
-		const char *kind = json_string_value(json_array_get(kinds, i));
-		int index = kind ? api_event_by_kind(connection->hub->backend->set, kind) : -1;
-
-		if (index < 0) {
-			(void)err_set(err, -EINVAL,
-				      "there is no event \"%.40s\"; rpc.discover lists them",
-				      kind ? kind : "");
-			return API_ERROR_INVALID_PARAMS;
-		}
-		wanted |= UINT64_C(1) << index;
-	}
-	connection->event_kinds = wanted;
-	*ret_result = json_pack("{s:I}", "seq", (json_int_t)connection->hub->last_seq);
+	(void)ctx;
+	count_subscriber(connection, -1);
+	code = subscription_set(&connection->subscription, hub->backend->set, request->params, err);
+	count_subscriber(connection, 1);
+	if (code != 0)
+		return code;
+	connection->replay_seq =
+		replay_from(ring, json_object_get(request->params, "after"), &missed);
+	*ret_result = json_pack("{s:I}", "seq", (json_int_t)(ring->next_seq - 1));
+	if (!has_result(request->verb, "oldest"))
+		return 0;
+	(void)json_object_update_new(*ret_result, json_pack("{s:I, s:I}", "oldest",
+							    ring->oldest_seq < ring->next_seq
+								    ? (json_int_t)ring->oldest_seq
+								    : (json_int_t)0,
+							    "missed", (json_int_t)missed));
 	return 0;
 }
 
 static int become_console(void *ctx, struct api_request *request, json_t **ret_result,
 			  struct err *err)
 {
-	struct connection *connection = ctx;
+	struct connection *connection = of_rpc(jsonrpc_of(request));
+	const struct api_backend *vm = connection->hub->backend;
 	int code;
 
-	if (!connection->rpc.alone || frame_waiting(&connection->frame) > 0) {
+	if (!jsonrpc_is_alone(request) || frame_waiting(&connection->wire.in) > 0 ||
+	    connection->rpc.in_flight > 1) {
 		(void)err_set(err, -EINVAL,
 			      "vm.console stands alone: no batch, an id, and nothing behind it "
 			      "until its answer has come");
 		return API_ERROR_INVALID_REQUEST;
 	}
-	code = forward(connection, request, ret_result, err);
+	code = vm->handlers[request->verb - vm->set->verbs](ctx, request, ret_result, err);
 	connection->becomes_console = code == 0;
 	return code;
 }
 
 static int discover(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
+	const struct connection *connection = of_rpc(jsonrpc_of(request));
+
 	(void)ctx;
-	(void)request;
 	(void)err;
-	*ret_result = api_discover(((struct connection *)ctx)->hub->backend->set);
+	*ret_result = api_discover(connection->hub->backend->set);
 	return 0;
 }
 
-static enum api_state forward_state(void *ctx)
-{
-	const struct api_backend *vm = ((struct connection *)ctx)->hub->backend;
-
-	return vm->state(vm->ctx);
-}
-
-void connection_hub_init(struct connection_hub *hub)
+static void take_over(struct connection_hub *hub, const char *method, api_handler handler)
 {
 	const struct api_set *set = hub->backend->set;
+	const struct api_verb_row *verb = api_verb_by_method(set, method);
 
-	for (size_t i = 0; i < set->verb_count; i++)
-		hub->handlers[i] = hub->backend->handlers[i] ? forward : NULL;
-	hub->handlers[api_verb_by_method(set, "events.subscribe") - set->verbs] = subscribe;
-	hub->handlers[api_verb_by_method(set, "rpc.discover") - set->verbs] = discover;
-	if (hub->backend->take_console)
-		hub->handlers[api_verb_by_method(set, "vm.console") - set->verbs] = become_console;
+	if (verb)
+		hub->handlers[verb - set->verbs] = handler;
 }
 
-static void init_backend(struct connection *connection)
+/* --- a connection's life --------------------------------------------------------------------- */
+
+static void send_answer(struct jsonrpc *rpc, json_t *answer, int fd)
 {
-	const struct api_backend *vm = connection->hub->backend;
+	struct connection *connection = of_rpc(rpc);
+	struct wire *wire = &connection->wire;
+	int ret = fd < 0 ? wire_say_json(wire, answer) : wire_say_with_fd(wire, answer, fd);
 
-	connection->backend = (struct api_backend){
-		.set = vm->set,
-		.state = vm->state ? forward_state : NULL,
-		.handlers = connection->hub->handlers,
-		.ctx = connection,
-	};
-	connection->rpc.backend = &connection->backend;
-}
-
-/* --- closing ------------------------------------------------------------------------------- */
-
-static void on_closed(uv_handle_t *handle)
-{
-	struct connection *connection = handle->data;
-
-	frame_fini(&connection->frame);
-	connection->hub->count--;
-	free(connection);
-}
-
-void connection_close(struct connection *connection)
-{
-	uv_handle_t *handle = (uv_handle_t *)&connection->pipe;
-
-	if (uv_is_closing(handle))
-		return;
-	*connection->link = connection->next;
-	if (connection->next)
-		connection->next->link = connection->link;
-	uv_close(handle, on_closed);
-}
-
-static void hand_over(struct connection *connection)
-{
-	const struct api_backend *vm = connection->hub->backend;
-	uv_os_fd_t pipe_fd;
-	int fd;
-
-	if (uv_fileno((uv_handle_t *)&connection->pipe, &pipe_fd) < 0) {
-		connection_close(connection);
-		return;
-	}
-	fd = fcntl(pipe_fd, F_DUPFD_CLOEXEC, 0);
-	connection_close(connection);
-	if (fd >= 0)
-		vm->take_console(vm->ctx, fd);
-	else
-		log_debug("rpc", "console: %m");
-}
-
-/* --- sending ------------------------------------------------------------------------------- */
-
-static void read_on(struct connection *connection);
-
-static void on_sent(uv_write_t *request, int status)
-{
-	struct sending *sending = (struct sending *)request;
-	struct connection *connection = request->data;
-
-	connection->unsent_bytes -= sending->shared->len;
-	shared_text_put(sending->shared);
-	free(sending);
-	if (uv_is_closing((uv_handle_t *)&connection->pipe))
-		return;
-	if (status < 0 || (connection->is_leaving && connection->unsent_bytes == 0))
-		connection_close(connection);
-	else if (connection->becomes_console && connection->unsent_bytes == 0)
-		hand_over(connection);
-	else
-		read_on(connection);
-}
-
-void connection_send(struct connection *connection, struct shared_text *shared)
-{
-	struct sending *sending;
-	uv_buf_t buf;
-
-	if (uv_is_closing((uv_handle_t *)&connection->pipe) || connection->is_leaving)
-		return;
-	sending = shared ? malloc(sizeof(*sending)) : NULL;
-	if (!sending || shared->len > UNSENT_MAX_BYTES - connection->unsent_bytes) {
-		free(sending);
-		connection_close(connection);
-		return;
-	}
-	shared->references++;
-	sending->shared = shared;
-	sending->request.data = connection;
-	connection->unsent_bytes += shared->len;
-	buf = uv_buf_init(shared->text, (unsigned)shared->len);
-	if (uv_write(&sending->request, (uv_stream_t *)&connection->pipe, &buf, 1, on_sent) == 0)
-		return;
-	connection->unsent_bytes -= shared->len;
-	shared->references--;
-	free(sending);
-	connection_close(connection);
-}
-
-/* Steals @text; closes the connection when there is none for want of memory. */
-static void send_text(struct connection *connection, char *text)
-{
-	struct shared_text *shared = shared_text_create(text);
-
-	connection_send(connection, shared);
-	shared_text_put(shared);
-}
-
-static void leave_after(struct connection *connection, enum api_error code, const char *sentence)
-{
-	send_text(connection, jsonrpc_error_text(code, sentence));
-	connection->is_leaving = true;
-	read_on(connection);
-}
-
-bool connection_wants_event(const struct connection *connection, unsigned kind_index)
-{
-	return connection->event_kinds >> kind_index & 1 && !connection->becomes_console;
-}
-
-/* --- reading ------------------------------------------------------------------------------- */
-
-static bool may_read(const struct connection *connection)
-{
-	return !connection->is_leaving && !connection->becomes_console &&
-	       connection->unsent_bytes < UNSENT_PAUSE_BYTES &&
-	       !uv_is_closing((const uv_handle_t *)&connection->pipe);
-}
-
-static void on_allocate(uv_handle_t *handle, size_t suggested_bytes, uv_buf_t *ret_buf)
-{
-	struct connection *connection = handle->data;
-
-	(void)suggested_bytes;
-	*ret_buf = uv_buf_init(connection->hub->read_buffer, CONNECTION_READ_BYTES);
-}
-
-static void on_read(uv_stream_t *stream, ssize_t len, const uv_buf_t *buf)
-{
-	struct connection *connection = stream->data;
-
-	if (len < 0) {
-		connection_close(connection);
-		return;
-	}
-	if (frame_append(&connection->frame, buf->base, (size_t)len) < 0)
-		leave_after(connection, API_ERROR_TOO_LARGE, "no memory for this message");
-	else
-		read_on(connection);
-}
-
-/* Answers to requests that came together leave together. 1: more may be waiting; 0: no more, or not
- * now; -EMSGSIZE: what is arriving is too long. */
-static int answer_some(struct connection *connection)
-{
-	CLEANUP(strbuf_fini)
-	struct strbuf answers;
-	const char *message;
-	size_t len;
-	char *answer = NULL;
-	int ret = 0;
-
-	strbuf_init(&answers, UNSENT_MAX_BYTES);
-	while (may_read(connection) && !answers.failed && answers.len < UNSENT_PAUSE_BYTES) {
-		ret = frame_next(&connection->frame, &message, &len);
-		if (ret <= 0)
-			break;
-		if (jsonrpc_answer(&connection->rpc, message, len, &answer) < 0)
-			answers.failed = true;
-		else if (answer)
-			strbuf_append(&answers, answer, strlen(answer));
-		free_text(&answer);
-	}
-	if (answers.failed)
-		connection_close(connection);
-	else if (answers.len > 0)
-		send_text(connection, strbuf_take(&answers));
-	return ret;
-}
-
-static void answer_waiting(struct connection *connection)
-{
-	int ret = 1;
-
-	while (may_read(connection) && ret > 0)
-		ret = answer_some(connection);
 	if (ret < 0)
-		leave_after(connection, API_ERROR_TOO_LARGE,
-			    "a message may have at most 1 MiB; this connection ends");
-}
-
-/* Answers what is waiting, and listens for more exactly while that is allowed (C2, C3). */
-static void read_on(struct connection *connection)
-{
-	uv_stream_t *stream = (uv_stream_t *)&connection->pipe;
-
-	answer_waiting(connection);
-	if (uv_is_closing((uv_handle_t *)stream) || may_read(connection) == connection->is_reading)
-		return;
-	connection->is_reading = !connection->is_reading;
-	if (!connection->is_reading)
-		(void)uv_read_stop(stream);
-	else if (uv_read_start(stream, on_allocate, on_read) < 0)
 		connection_close(connection);
+	else
+		mark_dirty(connection);
 }
 
-/* --- arriving ------------------------------------------------------------------------------ */
+static void on_bytes(struct wire *wire)
+{
+	of_wire(wire)->has_more = true;
+	settle(of_wire(wire));
+	set_timer(of_wire(wire)->hub);
+}
 
-static bool peer_may_enter(struct connection *connection)
+static void on_writable(struct wire *wire)
+{
+	settle(of_wire(wire));
+	set_timer(of_wire(wire)->hub);
+}
+
+static void on_end(struct wire *wire, int reason)
+{
+	struct connection *connection = of_wire(wire);
+
+	if (reason == -EMSGSIZE || reason == -ENOMEM)
+		leave_after(connection, API_ERROR_TOO_LARGE, "no memory for this message");
+	else if (reason < 0)
+		connection_close(connection);
+	else
+		settle(connection);
+}
+
+static bool is_master(const struct api_peer *peer)
+{
+	return peer->uid == geteuid() || peer->uid == 0;
+}
+
+/* Who is at the other end, and whether it may be there. */
+static bool identify(struct connection *connection, int fd, bool may_change)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
-	uv_os_fd_t fd;
 
-	if (uv_fileno((uv_handle_t *)&connection->pipe, &fd) < 0)
-		return false;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return false;
-	return peer.uid == geteuid() || peer.uid == 0;
+	connection->rpc.peer = (struct api_peer){
+		.uid = peer.uid, .gid = peer.gid, .pid = peer.pid, .may_change = may_change
+	};
+	return connection->hub->any_user || is_master(&connection->rpc.peer);
 }
 
-static struct connection *connection_create(struct connection_hub *hub)
+/* C6 */
+static unsigned places_for(const struct connection *connection)
 {
-	struct connection *connection = calloc(1, sizeof(*connection));
+	const struct connection_hub *hub = connection->hub;
 
-	if (!connection)
-		return NULL;
-	connection->hub = hub;
-	if (uv_pipe_init(hub->loop, &connection->pipe, 0) < 0) {
-		free(connection);
-		return NULL;
-	}
-	connection->pipe.data = connection;
-	init_backend(connection);
+	if (hub->any_user && !is_master(&connection->rpc.peer) && hub->connections_max > RESERVED)
+		return hub->connections_max - RESERVED;
+	return hub->connections_max;
+}
+
+static void join(struct connection_hub *hub, struct connection *connection)
+{
+	connection->rpc.backend = &hub->called;
+	connection->rpc.pool = &hub->calls;
+	connection->rpc.send = send_answer;
 	connection->link = &hub->first;
 	connection->next = hub->first;
 	if (hub->first)
 		hub->first->link = &connection->next;
 	hub->first = connection;
 	hub->count++;
-	return connection;
 }
 
-int connection_accept(struct connection_hub *hub, uv_stream_t *listener, bool is_full)
+int connection_create(struct connection_hub *hub, int fd, bool may_change)
 {
-	struct connection *connection = connection_create(hub);
+	static const struct wire_ops ops = { .on_bytes = on_bytes,
+					     .on_writable = on_writable,
+					     .on_end = on_end,
+					     .on_freed = on_freed };
+	struct connection *connection = calloc(1, sizeof(*connection));
+	bool is_full;
+	int ret;
 
-	if (!connection)
+	if (!connection) {
+		(void)close(fd);
 		return -ENOMEM;
-	if (uv_accept(listener, (uv_stream_t *)&connection->pipe) < 0 ||
-	    !peer_may_enter(connection)) {
+	}
+	connection->hub = hub;
+	ret = wire_open(&connection->wire, hub->loop, fd, &ops);
+	if (ret < 0) {
+		free(connection);
+		return ret;
+	}
+	join(hub, connection);
+	if (!identify(connection, fd, may_change)) {
 		connection_close(connection);
 		return -EPERM;
 	}
-	if (!is_full) {
-		read_on(connection);
-		return 0;
-	}
-	leave_after(connection, API_ERROR_INTERNAL,
-		    "too many connections to this VM; close one and try again");
-	connection_close(connection);
-	return -EBUSY;
+	is_full = hub->count > places_for(connection);
+	if (is_full)
+		leave_after(connection, API_ERROR_INTERNAL,
+			    "too many connections; close one and try again");
+	settle(connection);
+	if (is_full)
+		connection_close(connection);
+	return is_full ? -EBUSY : 0;
 }
 
-struct connection *connection_next(struct connection *connection)
+void connection_publish(struct connection_hub *hub, const struct event *event)
 {
-	return connection->next;
+	struct connection *next;
+
+	if (hub->subscribers[event->kind] == 0)
+		return;
+	for (struct connection *each = hub->first; each; each = next) {
+		next = each->next;
+		if (each->becomes_console || each->is_leaving || each->replay_seq > 0 ||
+		    !subscription_wants(&each->subscription, event))
+			continue;
+		say_event(each, event);
+		mark_dirty(each);
+	}
+}
+
+/* --- the hub --------------------------------------------------------------------------------- */
+
+void connection_hub_init(struct connection_hub *hub)
+{
+	const struct api_set *set = hub->backend->set;
+
+	hub->called = *hub->backend;
+	hub->called.handlers = hub->handlers;
+	memcpy(hub->handlers, hub->backend->handlers, set->verb_count * sizeof(hub->handlers[0]));
+	take_over(hub, "events.subscribe", subscribe);
+	take_over(hub, "rpc.discover", discover);
+	if (hub->backend->take_console)
+		take_over(hub, "vm.console", become_console);
+	(void)uv_prepare_init(hub->loop, &hub->before_sleep);
+	(void)uv_timer_init(hub->loop, &hub->deadline_timer);
+	hub->before_sleep.data = hub;
+	hub->deadline_timer.data = hub;
+	hub->timer_ns = DEADLINES_NONE;
+	hub->open_handles = 2;
+}
+
+static void on_hub_handle_closed(uv_handle_t *handle)
+{
+	((struct connection_hub *)handle->data)->open_handles--;
+}
+
+void connection_hub_fini(struct connection_hub *hub)
+{
+	settle_dirty(hub);
+	while (hub->first)
+		connection_close(hub->first);
+	uv_close((uv_handle_t *)&hub->before_sleep, on_hub_handle_closed);
+	uv_close((uv_handle_t *)&hub->deadline_timer, on_hub_handle_closed);
+	while (hub->open_handles > 0 || hub->count > 0)
+		(void)uv_run(hub->loop, UV_RUN_NOWAIT);
+	jsonrpc_pool_fini(&hub->calls);
+	event_ring_fini(&hub->ring);
 }

@@ -9,47 +9,22 @@
  *  - A request without an id is a notification and never answered, not even when it is wrong; what
  *    is no request at all is answered with id null.
  *  - A batch longer than JSONRPC_MAX_BATCH is refused whole, with one error and nothing done.
- * An error's data.hint is the help text of its row in api/errors.def.
+ *  - Calls that are sent without waiting are begun in their order and answered as they are done (§6
+ *    says so of a batch's). A batch is answered when its last call is.
+ *  - An id may have at most JSONRPC_MAX_ID_BYTES: it is kept as long as its call lasts.
  */
 #include "rpc/jsonrpc.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/units.h"
 #include "config/json_strict.h"
+#include "rpc/call.h"
 
-static const struct {
-	int code;
-	const char *help;
-} error_rows[] = {
-#define ERROR(id, code, name, help) { code, help },
-#include "api/errors.def"
-#undef ERROR
-};
-
-static const char *error_help(int code)
-{
-	for (size_t i = 0; i < sizeof(error_rows) / sizeof(error_rows[0]); i++)
-		if (error_rows[i].code == code)
-			return error_rows[i].help;
-	return "";
-}
-
-/* Steals @id; NULL stands for null. */
-static json_t *error_response(json_t *id, int code, const char *sentence)
-{
-	json_t *response = json_pack("{s:s, s:o, s:{s:i, s:s, s:{s:s}}}", "jsonrpc", "2.0", "id",
-				     id ? id : json_null(), "error", "code", code, "message",
-				     sentence, "data", "hint", error_help(code));
-
-	/* A sentence that quotes bytes which are no UTF-8 cannot be packed. */
-	if (!response)
-		response = json_pack("{s:s, s:n, s:{s:i, s:s}}", "jsonrpc", "2.0", "id", "error",
-				     "code", code, "message", error_help(code));
-	return response;
-}
+/* What one client may have unanswered, in bytes of its messages. */
+#define IN_FLIGHT_MAX_BYTES (2 * MIB_BYTES)
 
 static bool is_white_space(const char *bytes, size_t len)
 {
@@ -86,6 +61,8 @@ static const char *request_fault(const json_t *request)
 		return "\"params\" must be an object or an array";
 	if (id && !json_is_string(id) && !json_is_number(id) && !json_is_null(id))
 		return "\"id\" must be a string, a number or null";
+	if (json_string_length(id) > JSONRPC_MAX_ID_BYTES)
+		return "\"id\" may have at most 1024 bytes";
 	if (!has_only_known_members(request))
 		return "a request has only the members jsonrpc, method, params and id";
 	return NULL;
@@ -95,109 +72,89 @@ static const char *request_fault(const json_t *request)
 static json_t *answerable_id(const json_t *request)
 {
 	json_t *id = json_object_get(request, "id");
+	bool can_be_one = json_is_number(id) ||
+			  (json_is_string(id) && json_string_length(id) <= JSONRPC_MAX_ID_BYTES);
 
-	return id && (json_is_string(id) || json_is_number(id)) ? json_incref(id) : json_null();
+	return can_be_one ? json_incref(id) : json_null();
 }
 
-/* NULL: nothing to answer, or no memory for it. */
-static json_t *answer_one(struct jsonrpc *rpc, const json_t *request, bool in_batch)
+/* Steals @answer. */
+static int send_alone(struct jsonrpc *rpc, json_t *answer)
+{
+	if (!answer)
+		return -ENOMEM;
+	rpc->send(rpc, answer, -1);
+	return 0;
+}
+
+static int take_one(struct jsonrpc *rpc, const json_t *request, struct batch *batch, size_t len)
 {
 	const char *fault = request_fault(request);
-	struct api_request call = { .peer = { .may_change = true } };
-	struct err err = { 0 };
-	json_t *result = NULL;
-	bool is_notification;
-	int code;
+	json_t *answer;
 
-	if (fault)
-		return error_response(answerable_id(request), API_ERROR_INVALID_REQUEST, fault);
-	is_notification = !json_object_get(request, "id");
-	rpc->alone = !in_batch && !is_notification;
-	code = api_call(rpc->backend, &call, json_string_value(json_object_get(request, "method")),
-			json_object_get(request, "params"), &result, &err);
-	json_decref(call.params);
-	if (is_notification) {
-		if (code == 0)
-			json_decref(result);
-		return NULL;
-	}
-	if (code != 0)
-		return error_response(answerable_id(request), code, err.text);
-	return json_pack("{s:s, s:o, s:o}", "jsonrpc", "2.0", "id", answerable_id(request),
-			 "result", result);
+	if (!fault)
+		return call_run(rpc, json_string_value(json_object_get(request, "method")),
+				json_object_get(request, "params"),
+				json_object_get(request, "id") ? answerable_id(request) : NULL,
+				batch, len);
+	answer = call_error(answerable_id(request), API_ERROR_INVALID_REQUEST, fault);
+	if (!batch)
+		return send_alone(rpc, answer);
+	batch_add(batch, answer);
+	return 0;
 }
 
-static json_t *answer_batch(struct jsonrpc *rpc, const json_t *batch)
+/* NULL, or the error that a batch of so many calls is. */
+static json_t *batch_fault(size_t count)
 {
-	size_t count = json_array_size(batch);
 	char sentence[80];
-	json_t *answers;
 
 	if (count == 0)
-		return error_response(NULL, API_ERROR_INVALID_REQUEST, "a batch is never empty");
+		return call_error(NULL, API_ERROR_INVALID_REQUEST, "a batch is never empty");
 	(void)snprintf(sentence, sizeof(sentence),
 		       "a batch may hold at most %d calls; send it in parts", JSONRPC_MAX_BATCH);
-	if (count > JSONRPC_MAX_BATCH)
-		return error_response(NULL, API_ERROR_TOO_LARGE, sentence);
-	answers = json_array();
-	for (size_t i = 0; i < count; i++) {
-		json_t *answer = answer_one(rpc, json_array_get(batch, i), true);
-
-		if (answer)
-			(void)json_array_append_new(answers, answer);
-	}
-	if (json_array_size(answers) > 0)
-		return answers;
-	json_decref(answers);
-	return NULL;
+	return count > JSONRPC_MAX_BATCH ? call_error(NULL, API_ERROR_TOO_LARGE, sentence) : NULL;
 }
 
-char *jsonrpc_line(json_t *json)
+static int take_batch(struct jsonrpc *rpc, const json_t *calls, size_t len)
 {
-	char *text = json_dumps(json, JSON_COMPACT);
-	size_t len = text ? strlen(text) : 0;
-	char *line = text ? realloc(text, len + 2) : NULL;
+	size_t count = json_array_size(calls);
+	json_t *fault = batch_fault(count);
+	struct batch *batch = fault ? NULL : batch_create();
+	int ret = 0;
 
-	json_decref(json);
-	if (!line) {
-		free(text);
-		return NULL;
-	}
-	memcpy(line + len, "\n", 2);
-	return line;
+	if (!batch)
+		return send_alone(rpc, fault);
+	for (size_t i = 0; i < count && ret == 0 && !rpc->has_left; i++)
+		ret = take_one(rpc, json_array_get(calls, i), batch, len / count + 1);
+	batch_put(batch, rpc->has_left ? NULL : rpc);
+	return ret;
 }
 
-char *jsonrpc_error_text(enum api_error code, const char *sentence)
+int jsonrpc_take(struct jsonrpc *rpc, const char *untrusted_message, size_t len)
 {
-	return jsonrpc_line(error_response(NULL, (int)code, sentence));
-}
-
-int jsonrpc_answer(struct jsonrpc *rpc, const char *untrusted_message, size_t len,
-		   char **ret_answer)
-{
-	json_t *message, *answer;
 	struct err err = { 0 };
-	char *text;
+	json_t *message;
+	int ret;
 
-	if (is_white_space(untrusted_message, len)) {
-		*ret_answer = NULL;
+	if (is_white_space(untrusted_message, len))
 		return 0;
-	}
-	if (json_strict_parse(untrusted_message, len, JSONRPC_MAX_DEPTH, &message, &err) < 0) {
-		text = jsonrpc_error_text(API_ERROR_PARSE, err.text);
-		if (!text)
-			return -ENOMEM;
-		*ret_answer = text;
-		return 0;
-	}
+	if (json_strict_parse(untrusted_message, len, JSONRPC_MAX_DEPTH, &message, &err) < 0)
+		return send_alone(rpc, jsonrpc_error(API_ERROR_PARSE, err.text));
 	if (json_is_array(message))
-		answer = answer_batch(rpc, message);
+		ret = take_batch(rpc, message, len);
 	else
-		answer = answer_one(rpc, message, false);
+		ret = take_one(rpc, message, NULL, len);
 	json_decref(message);
-	text = answer ? jsonrpc_line(answer) : NULL;
-	if (answer && !text)
-		return -ENOMEM;
-	*ret_answer = text;
-	return 0;
+	return ret;
+}
+
+json_t *jsonrpc_error(enum api_error code, const char *sentence)
+{
+	return call_error(NULL, (int)code, sentence);
+}
+
+bool jsonrpc_is_full(const struct jsonrpc *rpc)
+{
+	return rpc->in_flight >= JSONRPC_MAX_CALLS || rpc->in_flight_bytes >= IN_FLIGHT_MAX_BYTES;
 }

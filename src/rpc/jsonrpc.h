@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* jsonrpc.h - one message in, its answer out. Knows no socket: a function of bytes and a backend.
+/* jsonrpc.h - one message in, its answers out, at once or later. Knows no socket and no loop: a
+ * function of bytes, a backend and the time.
  *
+ * One struct jsonrpc per client, one struct jsonrpc_pool for all clients of a server.
  * Source: JSON-RPC 2.0 §4 "Request object", §5 "Response object", §6 "Batch".
  */
 #ifndef NEAP_RPC_JSONRPC_H
@@ -9,32 +11,70 @@
 #include <stddef.h>
 
 #include "api/api.h"
+#include "rpc/deadlines.h"
+#include "rpc/text.h"
 
-enum { JSONRPC_MAX_DEPTH = 64, JSONRPC_MAX_BATCH = 64 };
+enum {
+	JSONRPC_MAX_DEPTH = 64,
+	JSONRPC_MAX_BATCH = 64,
+	JSONRPC_MAX_ID_BYTES = 1024,
+	/* A client with more than this unanswered is full: whoever reads from it stops. */
+	JSONRPC_MAX_CALLS = 256,
+	/* Of all clients, those that left included; then calls are refused. */
+	JSONRPC_MAX_POOL_CALLS = 65536,
+};
+
+struct call; /* call.c's */
+
+struct jsonrpc_pool { /* zeroed: empty */
+	struct deadlines deadlines;
+	struct call *orphans; /* their client left; they are still being worked on */
+	unsigned call_count;
+};
 
 struct jsonrpc {
 	const struct api_backend *backend;
-	/* For the backend, during a call: the request stands outside a batch and will be answered.
-	 * vm.console, whose answer changes the connection, is legal only then. */
-	bool alone;
+	struct jsonrpc_pool *pool;
+	struct api_peer peer;
+	/* An answer, or an array of them. Steals both; @fd: -1, or what goes with it. May call
+	 * jsonrpc_leave(). */
+	void (*send)(struct jsonrpc *rpc, json_t *answer, int fd);
+
+	/* jsonrpc's own; zeroed at first */
+	struct call *calls;
+	unsigned in_flight;
+	size_t in_flight_bytes; /* of their messages */
+	bool has_left;
 };
 
 /**
- * jsonrpc_answer() - do what a message asks
- * @untrusted_message: one frame, without its newline
- * @ret_answer:        malloc()ed text that ends with a newline; NULL when there is nothing to say
- *                     (notifications, and a message of white space only)
+ * jsonrpc_take() - do what a message asks
+ * @untrusted_message: one frame, without its newline; not kept
  *
- * Return: 0, or -ENOMEM.
+ * Answers leave through rpc->send(), during this call or later. There is none for notifications and
+ * for a message of white space only.
+ *
+ * Return: 0, or -ENOMEM: the client cannot be served any more.
  */
-int jsonrpc_answer(struct jsonrpc *rpc, const char *untrusted_message, size_t len,
-		   char **ret_answer);
+int jsonrpc_take(struct jsonrpc *rpc, const char *untrusted_message, size_t len);
 
-/* One line of JSON text, with its newline; steals @json (NULL is fine). malloc()ed, or NULL. */
-char *jsonrpc_line(json_t *json);
+/* The client is gone, nothing more is sent to it; what it began goes on. Any number of times. */
+void jsonrpc_leave(struct jsonrpc *rpc);
 
-/* An error answer without a request, for what the connection itself refuses. malloc()ed, or NULL.
- */
-char *jsonrpc_error_text(enum api_error code, const char *sentence);
+bool jsonrpc_is_full(const struct jsonrpc *rpc);
+
+/* For handlers, while they run: whose request this is, and whether it stands outside a batch and will
+ * be answered. What changes the connection (vm.console) is legal only then. */
+struct jsonrpc *jsonrpc_of(const struct api_request *request);
+bool jsonrpc_is_alone(const struct api_request *request);
+
+/* Tells the clients whose time has passed. */
+void jsonrpc_expire(struct jsonrpc_pool *pool, uint64_t now_ns);
+
+/* After all its clients left. What is still being worked on may be answered after that. */
+void jsonrpc_pool_fini(struct jsonrpc_pool *pool);
+
+/* An error answer without a request, for what the connection itself refuses. NULL: no memory. */
+json_t *jsonrpc_error(enum api_error code, const char *sentence);
 
 #endif

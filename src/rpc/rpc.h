@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* rpc.h - JSON-RPC 2.0 over a UNIX socket, newline-delimited: server for a VM, client for the CLI.
  *
- * Limits: message 1 MiB, nesting 64, batch 64 calls, 64 connections, 4 MiB of unsent output per
- * connection (then it is closed). A client that misbehaves is answered or dropped; others notice
- * nothing. Threads: a server lives on one libuv loop; rpc_server_publish() is for that thread only.
+ * Limits: message 1 MiB, nesting 64, batch 64 calls, 64 connections to a VM, 256 unanswered calls and
+ * 4 MiB of unsent events per connection (then it is closed), 256 MiB for all. A client that misbehaves
+ * is answered or dropped; others notice nothing. Threads: a server lives on one libuv loop;
+ * rpc_server_publish() is for that thread only.
  */
 #ifndef NEAP_RPC_RPC_H
 #define NEAP_RPC_RPC_H
@@ -41,8 +42,9 @@ int rpc_server_create(uv_loop_t *loop, const char *path, const struct api_backen
 void rpc_server_destroy(struct rpc_server *server);
 
 /* An event to every subscriber:
- * {"jsonrpc":"2.0","method":"event","params":{"seq","time_ns","kind","data"}}. Steals @data. kind
- * is a row of api/events.def. time_ns is monotonic (base/clock.h), seq counts all events from 1. */
+ * {"jsonrpc":"2.0","method":"event","params":{"seq","time_ns","time","kind","data"}}. Steals @data.
+ * kind is a row of the set's events. seq counts all events from 1; time_ns is monotonic
+ * (base/clock.h), time the wall clock's (RFC 3339, UTC). */
 void rpc_server_publish(struct rpc_server *server, const char *kind, json_t *data);
 
 /* --- a server of many: the daemon's --------------------------------------------------------- */
@@ -63,10 +65,12 @@ struct rpc_server_config {
 	unsigned listen_count;
 	unsigned connections_max;
 	bool any_user;	      /* false: only our user and root, whatever the file's mode */
-	unsigned events_kept; /* for events.subscribe {after}; 0: none */
-	uint64_t first_seq;   /* number of the first event */
+	unsigned events_kept; /* for events.subscribe {after}; fewer when they are long; 0: none */
+	uint64_t first_seq;   /* number of the first event; 0: 1 */
+	const char *taken;    /* said when somebody answers at a path already; NULL: just that */
 };
 
+/* On failure too the descriptors that were handed in are closed. The owner sees to RLIMIT_NOFILE. */
 int rpc_server_create_many(const struct rpc_server_config *config, struct rpc_server **ret_server,
 			   struct err *err);
 
@@ -78,9 +82,14 @@ void rpc_server_publish_of(struct rpc_server *server, const char *vm_name, const
 /* True when somebody subscribed to events of that kind. */
 bool rpc_server_has_subscriber(const struct rpc_server *server, const char *kind);
 unsigned rpc_server_connections(const struct rpc_server *server);
+uint64_t rpc_server_next_seq(const struct rpc_server *server); /* of the event to come */
 
-/* Where the daemon's sockets are: $XDG_RUNTIME_DIR/neapd, or /run/neapd for root without one. */
+/* Where the daemon's sockets are: $XDG_RUNTIME_DIR/neapd, or /run/neapd for root without one. Made 0755
+ * if absent (each socket's own mode says who may connect), refused if others own it or may write. */
 int rpc_host_dir(char *ret_path, size_t path_bytes, struct err *err);
+
+/* A socket in that directory, for those who connect: nothing is made or checked. */
+int rpc_host_path(const char *leaf, char ret_path[RPC_PATH_BYTES], struct err *err);
 #define RPC_HOST_SOCKET	     "neapd.sock"
 #define RPC_HOST_READ_SOCKET "neapd-ro.sock"
 

@@ -1,256 +1,282 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* server.c - the listening socket of a VM, and events for all who asked. See rpc.h.
+/* server.c - the sockets of a VM or of a daemon, who comes in, and events for all who asked. See rpc.h.
  *
- * The socket is bound here and not by libuv, which would cut a long path short, and unlink whatever
- * bears that name when it closes.
- *
- * Two programs may want the same name at once. The directory is locked from the look at the old
- * socket until the new one listens, so nobody can take a socket that is bound but not yet listening
- * for a stale one.
- *
- * Limits: CONNECTIONS_MAX at once. One more is told so and closed; the others notice nothing.
+ * Limits: connections_max at once. One more is told so and closed; the others notice nothing. A process without a free
+ * descriptor lets new clients wait in the kernel's queue and looks again after ACCEPT_PAUSE_MS.
  */
 #include "rpc/rpc.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/fd.h"
 #include "base/log.h"
+#include "base/units.h"
 #include "rpc/connection.h"
+#include "rpc/listener.h"
 
-enum { CONNECTIONS_MAX = 64 };
-
-struct rpc_server {
-	uv_pipe_t listener;
-	bool is_closed;
-	char path[RPC_PATH_BYTES];
-	dev_t socket_dev; /* the file we made: only that one is unlinked */
-	ino_t socket_ino;
-	struct connection_hub hub;
+enum {
+	VM_CONNECTIONS_MAX = 64,
+	ACCEPTS_PER_TURN = 64,
+	ACCEPT_PAUSE_MS = 100,
+	TIME_TEXT_BYTES = 40,
 };
 
-static int fill_address(const char *path, struct sockaddr_un *ret_address, struct err *err)
+/* A listener on the loop. */
+struct door {
+	struct rpc_server *server;
+	struct listener listener;
+	uv_poll_t poll;
+	bool is_on_loop;
+};
+
+struct rpc_server {
+	struct connection_hub hub;
+	uv_timer_t accept_timer;
+	unsigned door_count;
+	struct door doors[];
+};
+
+/* --- who comes in ---------------------------------------------------------------------------- */
+
+static void open_doors(struct rpc_server *server);
+
+static void on_accept_timer(uv_timer_t *timer)
 {
-	*ret_address = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	if (strlen(path) >= sizeof(ret_address->sun_path))
-		return err_set(err, -ENAMETOOLONG,
-			       "the socket's path is too long (%zu bytes, at most %zu): %s",
-			       strlen(path), sizeof(ret_address->sun_path) - 1, path);
-	(void)snprintf(ret_address->sun_path, sizeof(ret_address->sun_path), "%s", path);
-	return 0;
+	open_doors(timer->data);
 }
 
-/* Held until the descriptor is closed. */
-static int lock_dir_of(const char *path, struct err *err)
+static void pause_accepting(struct rpc_server *server, int reason)
 {
-	char dir[RPC_PATH_BYTES];
-	char *slash;
-	int fd;
-
-	(void)snprintf(dir, sizeof(dir), "%s", path);
-	slash = strrchr(dir, '/');
-	if (slash)
-		slash[slash == dir] = '\0';
-	fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return err_set(err, -errno, "the directory of %s: %m", path);
-	if (flock(fd, LOCK_EX) < 0) {
-		close_fd(&fd);
-		return err_set(err, -errno, "locking the directory of %s: %m", path);
-	}
-	return fd;
+	log_debug("rpc", "new clients wait: %s", strerror(-reason));
+	for (unsigned i = 0; i < server->door_count; i++)
+		if (server->doors[i].is_on_loop)
+			(void)uv_poll_stop(&server->doors[i].poll);
+	(void)uv_timer_start(&server->accept_timer, on_accept_timer, ACCEPT_PAUSE_MS, 0);
 }
 
-/* 0: nothing is at that address any more. */
-static int remove_stale(const struct sockaddr_un *address, struct err *err)
+static void on_knock(uv_poll_t *poll, int status, int events)
 {
-	const char *path = address->sun_path;
-	struct stat st;
-
-	if (lstat(path, &st) < 0)
-		return errno == ENOENT ? 0 : err_set(err, -errno, "%s: %m", path);
-	if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
-		return err_set(err, -EEXIST, "%s is in the way and no socket of ours; remove it",
-			       path);
-	CLEANUP(close_fd)
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return err_set(err, -errno, "socket: %m");
-	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN)
-		return err_set(err, -EADDRINUSE,
-			       "a VM of that name runs already (%s answers); choose another name",
-			       path);
-	if (errno != ECONNREFUSED)
-		return err_set(err, -errno, "%s: %m", path);
-	if (unlink(path) < 0)
-		return err_set(err, -errno, "removing the stale socket %s: %m", path);
-	return 0;
-}
-
-static int bind_listening(const char *path, struct err *err)
-{
-	struct sockaddr_un address;
-	mode_t old_umask;
-	int ret = fill_address(path, &address, err);
-
-	if (ret < 0)
-		return ret;
-	CLEANUP(close_fd)
-	int lock_fd = lock_dir_of(path, err);
-	if (lock_fd < 0)
-		return lock_fd;
-	ret = remove_stale(&address, err);
-	if (ret < 0)
-		return ret;
-	CLEANUP(close_fd)
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return err_set(err, -errno, "socket: %m");
-	old_umask = umask(0177);
-	ret = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
-	(void)umask(old_umask);
-	if (ret == 0 && listen(fd, CONNECTIONS_MAX) < 0) {
-		ret = -errno;
-		(void)unlink(path);
-	}
-	if (ret < 0)
-		return err_set(err, ret, "listening on %s: %s", path, strerror(-ret));
-	return take_fd(&fd);
-}
-
-static void on_connection(uv_stream_t *listener, int status)
-{
-	struct rpc_server *server = listener->data;
+	struct door *door = poll->data;
+	struct rpc_server *server = door->server;
 	int ret = status;
 
-	if (status == 0)
-		ret = connection_accept(&server->hub, listener,
-					server->hub.count >= CONNECTIONS_MAX);
+	(void)events;
+	for (unsigned i = 0; i < ACCEPTS_PER_TURN && ret >= 0; i++) {
+		ret = listener_accept(&door->listener);
+		if (ret >= 0)
+			(void)connection_create(&server->hub, ret, door->listener.may_change);
+	}
+	if (ret < 0 && ret != -EAGAIN && ret != -EINTR && ret != -ECONNABORTED)
+		pause_accepting(server, ret);
+}
+
+static void open_doors(struct rpc_server *server)
+{
+	for (unsigned i = 0; i < server->door_count; i++)
+		if (server->doors[i].is_on_loop)
+			(void)uv_poll_start(&server->doors[i].poll, UV_READABLE, on_knock);
+}
+
+/* --- the server's life ----------------------------------------------------------------------- */
+
+static void on_closed(uv_handle_t *handle)
+{
+	((struct rpc_server *)handle->data)->hub.open_handles--;
+}
+
+static void on_door_closed(uv_handle_t *handle)
+{
+	((struct door *)handle->data)->server->hub.open_handles--;
+}
+
+void rpc_server_destroy(struct rpc_server *server)
+{
+	if (!server)
+		return;
+	for (unsigned i = 0; i < server->door_count; i++) {
+		struct door *door = &server->doors[i];
+
+		if (door->is_on_loop)
+			uv_close((uv_handle_t *)&door->poll, on_door_closed);
+		listener_close(&door->listener);
+	}
+	uv_close((uv_handle_t *)&server->accept_timer, on_closed);
+	connection_hub_fini(&server->hub);
+	free(server);
+}
+
+static int add_door(struct rpc_server *server, const struct rpc_server_config *config,
+		    const struct rpc_listen *listen_at, struct err *err)
+{
+	struct door *door = &server->doors[server->door_count];
+	int ret = listener_open(&door->listener, listen_at,
+				config->taken ? config->taken : "somebody listens there already",
+				err);
+
 	if (ret < 0)
-		log_debug("rpc", "%s: a client was turned away: %s", server->path, strerror(-ret));
+		return ret;
+	server->door_count++;
+	door->server = server;
+	ret = uv_poll_init(config->loop, &door->poll, door->listener.fd);
+	if (ret < 0)
+		return err_set(err, ret, "listening on %s: %s", door->listener.path,
+			       uv_strerror(ret));
+	door->poll.data = door;
+	door->is_on_loop = true;
+	server->hub.open_handles++;
+	return 0;
 }
 
-static void on_listener_closed(uv_handle_t *handle)
+static struct rpc_server *create_closed(const struct rpc_server_config *config)
 {
-	((struct rpc_server *)handle->data)->is_closed = true;
+	struct rpc_server *server =
+		calloc(1, sizeof(*server) + config->listen_count * sizeof(server->doors[0]));
+	struct connection_hub *hub = server ? &server->hub : NULL;
+
+	if (!server || event_ring_init(&hub->ring, config->events_kept,
+				       config->first_seq ? config->first_seq : 1) < 0) {
+		free(server);
+		return NULL;
+	}
+	hub->loop = config->loop;
+	hub->backend = config->backend;
+	hub->any_user = config->any_user;
+	hub->connections_max = config->connections_max;
+	connection_hub_init(hub);
+	(void)uv_timer_init(config->loop, &server->accept_timer);
+	server->accept_timer.data = server;
+	hub->open_handles++;
+	return server;
 }
 
-/* Owns @fd. */
-static int start_listening(struct rpc_server *server, int fd)
+static void forget_descriptors(const struct rpc_server_config *config, unsigned from)
 {
-	uv_stream_t *listener = (uv_stream_t *)&server->listener;
-	struct stat st = { 0 };
-	int ret = lstat(server->path, &st) < 0 ? -errno : 0;
+	for (unsigned i = from; i < config->listen_count; i++)
+		if (config->listens[i].fd >= 0)
+			(void)close(config->listens[i].fd);
+}
 
-	server->socket_dev = st.st_dev;
-	server->socket_ino = st.st_ino;
-	if (ret == 0)
-		ret = uv_pipe_open(&server->listener, fd);
+int rpc_server_create_many(const struct rpc_server_config *config, struct rpc_server **ret_server,
+			   struct err *err)
+{
+	struct rpc_server *server = create_closed(config);
+	int ret = 0;
+
+	if (!server) {
+		forget_descriptors(config, 0);
+		return err_set(err, -ENOMEM, "no memory for the control socket");
+	}
+	/* Consoles and logs are written to, too: a reader that leaves early must not end us. */
+	(void)signal(SIGPIPE, SIG_IGN);
+	for (unsigned i = 0; i < config->listen_count && ret == 0; i++) {
+		ret = add_door(server, config, &config->listens[i], err);
+		if (ret < 0)
+			forget_descriptors(config, i + 1);
+	}
 	if (ret < 0) {
-		close_fd(&fd);
+		rpc_server_destroy(server);
 		return ret;
 	}
-	return uv_listen(listener, CONNECTIONS_MAX, on_connection);
+	open_doors(server);
+	*ret_server = server;
+	return 0;
 }
 
 int rpc_server_create(uv_loop_t *loop, const char *path, const struct api_backend *backend,
 		      struct rpc_server **ret_server, struct err *err)
 {
-	struct rpc_server *server;
-	int fd = bind_listening(path, err);
-	int ret;
+	struct rpc_listen listen_at = {
+		.path = path, .fd = -1, .mode = 0600, .gid = (gid_t)-1, .may_change = true
+	};
+	struct rpc_server_config config = {
+		.loop = loop,
+		.backend = backend,
+		.listens = &listen_at,
+		.listen_count = 1,
+		.connections_max = VM_CONNECTIONS_MAX,
+		.taken = "a VM of that name runs already; choose another name",
+	};
 
-	if (fd < 0)
-		return fd;
-	/* libuv writes without MSG_NOSIGNAL: a client that leaves early would end the VM. */
-	(void)signal(SIGPIPE, SIG_IGN);
-	server = calloc(1, sizeof(*server));
-	if (!server || uv_pipe_init(loop, &server->listener, 0) < 0) {
-		free(server);
-		close_fd(&fd);
-		(void)unlink(path);
-		return err_set(err, -ENOMEM, "no memory for the control socket");
-	}
-	server->hub.loop = loop;
-	server->hub.backend = backend;
-	connection_hub_init(&server->hub);
-	server->listener.data = server;
-	(void)snprintf(server->path, sizeof(server->path), "%s", path);
-	ret = start_listening(server, fd);
-	if (ret < 0) {
-		rpc_server_destroy(server);
-		return err_set(err, ret, "listening on %s: %s", path, strerror(-ret));
-	}
-	*ret_server = server;
-	return 0;
+	return rpc_server_create_many(&config, ret_server, err);
 }
 
-static void unlink_own(const struct rpc_server *server)
+bool rpc_server_has_subscriber(const struct rpc_server *server, const char *kind)
 {
-	struct stat st;
+	int index = api_event_by_kind(server->hub.backend->set, kind);
 
-	if (lstat(server->path, &st) == 0 && st.st_dev == server->socket_dev &&
-	    st.st_ino == server->socket_ino)
-		(void)unlink(server->path);
+	return index >= 0 && server->hub.subscribers[index] > 0;
 }
 
-void rpc_server_destroy(struct rpc_server *server)
+unsigned rpc_server_connections(const struct rpc_server *server)
 {
-	struct connection *next;
+	return server->hub.count;
+}
 
-	if (!server)
-		return;
-	unlink_own(server);
-	for (struct connection *each = server->hub.first; each; each = next) {
-		next = connection_next(each);
-		connection_close(each);
-	}
-	uv_close((uv_handle_t *)&server->listener, on_listener_closed);
-	while (!server->is_closed || server->hub.count > 0)
-		(void)uv_run(server->hub.loop, UV_RUN_NOWAIT);
-	free(server);
+uint64_t rpc_server_next_seq(const struct rpc_server *server)
+{
+	return server->hub.ring.next_seq;
+}
+
+/* --- events ---------------------------------------------------------------------------------- */
+
+/* RFC 3339 §5.6 "Internet Date/Time Format", UTC, milliseconds. */
+static void wall_clock(char ret_text[TIME_TEXT_BYTES])
+{
+	struct timespec now;
+	struct tm parts;
+	size_t len;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	(void)gmtime_r(&now.tv_sec, &parts);
+	len = strftime(ret_text, TIME_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &parts);
+	(void)snprintf(ret_text + len, TIME_TEXT_BYTES - len, ".%03uZ",
+		       (unsigned)(now.tv_nsec / (long)NS_PER_MS));
 }
 
 /* Steals @data. One text for all subscribers, or NULL. */
-static struct shared_text *event_text(uint64_t seq, const char *kind, json_t *data)
+static struct shared_text *event_text(const struct event *event, const char *kind, json_t *data)
 {
-	json_t *event =
-		json_pack("{s:s, s:s, s:{s:I, s:I, s:s, s:o}}", "jsonrpc", "2.0", "method", "event",
-			  "params", "seq", (json_int_t)seq, "time_ns", (json_int_t)clock_now_ns(),
-			  "kind", kind, "data", data ? data : json_object());
-	char *line = jsonrpc_line(event);
+	char time_text[TIME_TEXT_BYTES];
+	json_t *message;
+	char *line;
 
-	return shared_text_create(line);
+	wall_clock(time_text);
+	message = json_pack("{s:s, s:s, s:{s:I, s:I, s:s, s:s, s:s*, s:s*, s:o}}", "jsonrpc", "2.0",
+			    "method", "event", "params", "seq", (json_int_t)event->seq, "time_ns",
+			    (json_int_t)clock_now_ns(), "time", time_text, "kind", kind, "vm",
+			    event->vm_name, "uuid", event->vm_uuid, "data",
+			    data ? data : json_object());
+	line = jsonrpc_line(message);
+	return shared_text_create(line, line ? strlen(line) : 0);
 }
 
-void rpc_server_publish(struct rpc_server *server, const char *kind, json_t *data)
+void rpc_server_publish_of(struct rpc_server *server, const char *vm_name, const char *vm_uuid,
+			   const char *kind, json_t *data)
 {
-	int kind_index = api_event_by_kind(server->hub.backend->set, kind);
-	struct shared_text *shared;
-	struct connection *next;
+	struct connection_hub *hub = &server->hub;
+	int index = api_event_by_kind(hub->backend->set, kind);
+	struct event event = { .seq = hub->ring.next_seq, .vm_name = vm_name, .vm_uuid = vm_uuid };
 
-	if (kind_index < 0) {
+	if (index < 0) {
 		log_debug("rpc", "event %s has no row in api/events.def", kind);
 		json_decref(data);
 		return;
 	}
-	shared = event_text(++server->hub.last_seq, kind, data);
-	for (struct connection *each = server->hub.first; each && shared; each = next) {
-		next = connection_next(each);
-		if (connection_wants_event(each, (unsigned)kind_index))
-			connection_send(each, shared);
-	}
-	shared_text_put(shared);
+	event.kind = (unsigned)index;
+	event.text = event_text(&event, kind, data);
+	event_ring_push(&hub->ring, &event);
+	if (event.text)
+		connection_publish(hub, &event);
+	shared_text_put(event.text);
+}
+
+void rpc_server_publish(struct rpc_server *server, const char *kind, json_t *data)
+{
+	rpc_server_publish_of(server, NULL, NULL, kind, data);
 }

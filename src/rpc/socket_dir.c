@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* socket_dir.c - where the sockets of this user's VMs are. See rpc.h.
+/* socket_dir.c - where the sockets of this user's VMs and daemon are. See rpc.h.
  *
  * Whoever can enter the directory can reach every VM in it, so its owner and mode are checked each
  * time and never repaired: a directory that somebody else prepared is refused, not adopted.
@@ -39,7 +39,8 @@ static const char *base_dir(struct err *err)
 	return NULL;
 }
 
-static int check_dir(const char *path, struct err *err)
+/* @forbidden: mode bits that it must not have. */
+static int check_dir(const char *path, mode_t forbidden, struct err *err)
 {
 	struct stat st;
 
@@ -50,25 +51,51 @@ static int check_dir(const char *path, struct err *err)
 	if (st.st_uid != geteuid())
 		return err_set(err, -EPERM, "%s belongs to user %u, not to you; remove it", path,
 			       st.st_uid);
-	if (st.st_mode & (S_IRWXG | S_IRWXO))
-		return err_set(err, -EPERM, "%s is open to others (mode %03o); run: chmod 700 %s",
-			       path, st.st_mode & 0777, path);
+	if (st.st_mode & forbidden)
+		return err_set(err, -EPERM, "%s is open to others (mode %03o); run: chmod %03o %s",
+			       path, st.st_mode & 0777, 0777 & ~forbidden, path);
 	return 0;
 }
 
-int rpc_runtime_dir(char *ret_path, size_t path_bytes, struct err *err)
+static int make_dir(const char *leaf, mode_t mode, const char *what, char *ret_path,
+		    size_t path_bytes, struct err *err)
 {
 	const char *base = base_dir(err);
 	int ret;
 
 	if (!base)
 		return -ENOENT;
-	ret = format_path(ret_path, path_bytes, err, base, "neap");
+	ret = format_path(ret_path, path_bytes, err, base, leaf);
 	if (ret < 0)
 		return ret;
-	if (mkdir(ret_path, 0700) < 0 && errno != EEXIST)
-		return err_set(err, -errno, "the directory of control sockets, %s: %m", ret_path);
-	return check_dir(ret_path, err);
+	if (mkdir(ret_path, mode) < 0 && errno != EEXIST)
+		return err_set(err, -errno, "the directory of %s, %s: %m", what, ret_path);
+	return 0;
+}
+
+int rpc_runtime_dir(char *ret_path, size_t path_bytes, struct err *err)
+{
+	int ret = make_dir("neap", 0700, "control sockets", ret_path, path_bytes, err);
+
+	return ret < 0 ? ret : check_dir(ret_path, S_IRWXG | S_IRWXO, err);
+}
+
+int rpc_host_dir(char *ret_path, size_t path_bytes, struct err *err)
+{
+	int ret = make_dir("neapd", 0755, "the daemon's sockets", ret_path, path_bytes, err);
+
+	return ret < 0 ? ret : check_dir(ret_path, S_IWGRP | S_IWOTH, err);
+}
+
+int rpc_host_path(const char *leaf, char ret_path[RPC_PATH_BYTES], struct err *err)
+{
+	const char *base = base_dir(err);
+	char tail[RPC_PATH_BYTES];
+
+	if (!base)
+		return -ENOENT;
+	(void)snprintf(tail, sizeof(tail), "neapd/%s", leaf);
+	return format_path(ret_path, RPC_PATH_BYTES, err, base, tail);
 }
 
 int rpc_vm_path(const char *vm_name, const char *suffix, char ret_path[RPC_PATH_BYTES],

@@ -16,8 +16,19 @@
 struct fixture {
 	struct counting_vm vm;
 	struct api_backend backend;
+	struct jsonrpc_pool pool;
 	struct jsonrpc rpc;
+	json_t *answer; /* NULL: none came */
 };
+
+static void keep_answer(struct jsonrpc *rpc, json_t *answer, int fd)
+{
+	struct fixture *fixture = (struct fixture *)((char *)rpc - offsetof(struct fixture, rpc));
+
+	assert_null(fixture->answer);
+	assert_int_equal(fd, -1);
+	fixture->answer = answer;
+}
 
 static int set_up(void **state)
 {
@@ -26,31 +37,34 @@ static int set_up(void **state)
 	fixture->vm.state = API_STATE_RUNNING;
 	fixture->vm.console_fd = -1;
 	fixture->backend = counting_backend(&fixture->vm);
-	fixture->rpc.backend = &fixture->backend;
+	fixture->rpc = (struct jsonrpc){ .backend = &fixture->backend,
+					 .pool = &fixture->pool,
+					 .peer = { .may_change = true },
+					 .send = keep_answer };
 	*state = fixture;
 	return 0;
 }
 
 static int tear_down(void **state)
 {
-	free(*state);
+	struct fixture *fixture = *state;
+
+	assert_int_equal(fixture->rpc.in_flight, 0);
+	assert_int_equal(fixture->pool.call_count, 0);
+	jsonrpc_pool_fini(&fixture->pool);
+	free(fixture);
 	return 0;
 }
 
-/* The answer as JSON, which must be one line; NULL: none. */
+/* The answer; NULL: none. */
 static json_t *answer_to(struct fixture *fixture, const char *message, size_t len)
 {
-	char *answer = NULL;
-	json_t *json;
+	json_t *answer;
 
-	assert_int_equal(jsonrpc_answer(&fixture->rpc, message, len, &answer), 0);
-	if (!answer)
-		return NULL;
-	assert_ptr_equal(strchr(answer, '\n'), answer + strlen(answer) - 1);
-	json = json_loads(answer, 0, NULL);
-	assert_non_null(json);
-	free(answer);
-	return json;
+	assert_int_equal(jsonrpc_take(&fixture->rpc, message, len), 0);
+	answer = fixture->answer;
+	fixture->answer = NULL;
+	return answer;
 }
 
 static json_t *ask(void **state, const char *message)
@@ -198,16 +212,18 @@ static void a_batch_is_answered_call_by_call_without_its_notifications(void **st
 	assert_null(ask(state, "[{\"jsonrpc\":\"2.0\",\"method\":\"vm.resume\"}]"));
 }
 
-static void only_a_lone_request_may_change_the_connection(void **state)
+static void an_id_of_more_than_1024_bytes_is_refused(void **state)
 {
-	struct fixture *fixture = *state;
+	char text[1200];
 
-	json_decref(ask(state, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"vm.info\"}"));
-	assert_true(fixture->rpc.alone);
-	json_decref(ask(state, "[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"vm.info\"}]"));
-	assert_false(fixture->rpc.alone);
-	json_decref(ask(state, "{\"jsonrpc\":\"2.0\",\"method\":\"vm.info\"}"));
-	assert_false(fixture->rpc.alone);
+	(void)snprintf(text, sizeof(text),
+		       "{\"jsonrpc\":\"2.0\",\"method\":\"vm.info\",\"id\":\"%*s\"}",
+		       JSONRPC_MAX_ID_BYTES + 1, "x");
+	assert_error(ask(state, text), API_ERROR_INVALID_REQUEST, "null");
+	(void)snprintf(text, sizeof(text),
+		       "{\"jsonrpc\":\"2.0\",\"method\":\"vm.info\",\"id\":\"%*s\"}",
+		       JSONRPC_MAX_ID_BYTES, "x");
+	json_decref(ask(state, text));
 }
 
 /* @head, @unit as often as said, @tail */
@@ -419,8 +435,8 @@ int main(void)
 		TEST(an_empty_line_is_nothing),
 		TEST(errors_of_the_api_keep_their_code),
 		TEST(a_failure_whose_words_are_no_utf8_is_still_answered),
+		TEST(an_id_of_more_than_1024_bytes_is_refused),
 		TEST(a_batch_is_answered_call_by_call_without_its_notifications),
-		TEST(only_a_lone_request_may_change_the_connection),
 		TEST(js01_nesting_of_100000_is_a_parse_error),
 		TEST(js01_nesting_of_64_is_allowed),
 		TEST(js02_a_number_of_a_million_digits_is_a_parse_error),

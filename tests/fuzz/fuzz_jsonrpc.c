@@ -36,11 +36,15 @@ static int echo(void *ctx, struct api_request *request, json_t **ret_result, str
 	return 0;
 }
 
-static void check_answer(char *answer)
+static void check_answer(struct jsonrpc *rpc, json_t *message, int fd)
 {
+	char *answer = jsonrpc_line(message);
 	json_t *json = NULL;
-	size_t len = strlen(answer);
+	size_t len;
 
+	(void)rpc;
+	require(answer && fd == -1);
+	len = strlen(answer);
 	require(len > 0 && strchr(answer, '\n') == answer + len - 1);
 	require(json_strict_parse(answer, len, JSONRPC_MAX_DEPTH + 8, &json, NULL) == 0);
 	json_decref(json);
@@ -54,12 +58,8 @@ static bool answer_waiting(struct jsonrpc *rpc, struct frame *frame)
 	int ret;
 
 	while ((ret = frame_next(frame, &message, &len)) == 1) {
-		char *answer = NULL;
-
 		require(len <= FRAME_MAX_BYTES);
-		require(jsonrpc_answer(rpc, message, len, &answer) == 0);
-		if (answer)
-			check_answer(answer);
+		require(jsonrpc_take(rpc, message, len) == 0);
 	}
 	require(ret == 0 || ret == -EMSGSIZE);
 	return ret == 0;
@@ -73,7 +73,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct api_backend backend = {
 		.set = &api_vm_set, .state = vm_state, .handlers = handlers, .ctx = &state
 	};
-	struct jsonrpc rpc = { .backend = &backend };
+	struct jsonrpc_pool pool = { 0 };
+	struct jsonrpc rpc = { .backend = &backend,
+			       .pool = &pool,
+			       .peer = { .may_change = true },
+			       .send = check_answer };
 	struct frame frame = { 0 };
 
 	for (size_t i = 0; i < API_VERB_COUNT; i++)
@@ -87,5 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 	}
 	frame_fini(&frame);
+	require(rpc.in_flight == 0 && pool.call_count == 0);
+	jsonrpc_pool_fini(&pool);
 	return 0;
 }
