@@ -8,7 +8,7 @@ import os
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-FOLDERS = ("src", "tests", "tools", "guest-drivers")
+FOLDERS = ("src", "tests", "tools", "guest-drivers", "clients")
 
 
 def files(*extensions, folders=FOLDERS):

@@ -48,6 +48,8 @@ static const struct {
 	{ "@MAN-HOST-STATES@\n", man_host_states },
 	{ "@MAN-ERRORS@\n", man_errors },
 	{ "@MAN-USAGE@\n", man_usage },
+	{ "@OPENRPC-HOST@\n", openrpc_host },
+	{ "@OPENRPC-VM@\n", openrpc_vm },
 };
 
 static void print_line(const char *line)
@@ -72,7 +74,7 @@ static bool fill_in(const char *line)
 		return true;
 	}
 	print_line(line);
-	return strncmp(line, "@M", 2) != 0;
+	return line[0] != '@';
 }
 
 int main(int argc, char *argv[])

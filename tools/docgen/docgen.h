@@ -42,6 +42,10 @@ void man_host_states(void);
 void man_errors(void);
 void man_usage(void);
 
+/* openrpc.c: what rpc.discover answers */
+void openrpc_host(void);
+void openrpc_vm(void);
+
 /* blocks.c: in docs/MEMORY.md */
 void md_blocks(void);
 
