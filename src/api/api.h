@@ -141,6 +141,7 @@ struct api_request {
 	 * @code: an enum api_error; another is told as API_ERROR_INTERNAL. */
 	void (*answer)(struct api_request *request, json_t *result, int fd);
 	void (*fail)(struct api_request *request, int code, const char *sentence);
+	void *stand_in; /* of a handler that puts its own functions there for a while */
 };
 
 /* What a handler returns when it answers later. */

@@ -33,7 +33,8 @@ struct definition {
 	json_t *labels; /* object of strings */
 	bool autostart;
 	enum hosted_restart restart;
-	char *idempotency_key; /* it was created with, or NULL */
+	char *idempotency_key;	     /* it was created with, or NULL */
+	uint64_t idempotency_digest; /* of what was asked with it */
 };
 
 struct hosted {
@@ -55,7 +56,10 @@ struct hosted {
 	struct api_usage usage; /* the last memory.usage; present == 0: none yet */
 	uint64_t usage_at_ns;
 
-	struct life *life; /* lifecycle.c's own */
+	struct life *life;	 /* lifecycle.c's own */
+	struct contact *contact; /* contact.c's own */
+	json_t *running_config;	 /* what its process was started with; NULL: not known (yet) */
+	struct hosted *next_removed;
 };
 
 /* All of them, sorted by name; valid until the next turn of the loop. */
@@ -83,7 +87,7 @@ void selector_free(struct selector *selector);
 bool selector_matches(const struct selector *selector, const struct hosted *vm);
 
 /* Labels as one may set them: keys [A-Za-z0-9][A-Za-z0-9._/-]{0,62}, values at most 255 bytes without
- * control characters, at most 64. 0, or -EINVAL with a sentence. Null values are fine if @may_remove. */
+ * control characters and commas, at most 64; not all, name, state. 0, or -EINVAL with a sentence. Null values are fine if @may_remove. */
 int labels_check(const json_t *untrusted_labels, bool may_remove, struct err *err);
 
 #endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* handlers.c - the table of verbs, and those that start, end and ask VMs.
+ *
+ * A verb that a VM has too (verbs.def, FORWARDED) is passed on as it came, less vm and selector. Those that
+ * change whether a VM runs go by its life instead, since a VM that waits to start can be stopped, and one
+ * that does not answer can be killed.
+ */
+#include "host/handlers.h"
+
+#include <string.h>
+
+#include "host/contact.h"
+#include "host/definition.h"
+#include "host/idempotency.h"
+#include "host/jobs.h"
+#include "host/lifecycle.h"
+
+static bool wants_wait(const struct api_request *request)
+{
+	return json_is_true(json_object_get(request->params, "wait"));
+}
+
+static void start(struct job *job)
+{
+	life_start(job, wants_wait(job->request));
+}
+
+static int run_start(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
+{
+	return jobs_run(ctx, request, start, ret_result, err);
+}
+
+static int handle_start(void *ctx, struct api_request *request, json_t **ret_result,
+			struct err *err)
+{
+	struct host *host = ctx;
+
+	return idempotency_run(host->idempotency, run_start, host, request, ret_result, err);
+}
+
+static int run_run(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
+{
+	struct host *host = ctx;
+	struct definition definition;
+	struct hosted *vm;
+	int code = handlers_make_definition(host, request, &definition, err);
+
+	if (code != 0)
+		return code;
+	vm = roster_add(host, &definition, true);
+	definition_fini(&definition);
+	if (!vm)
+		return err_set(err, -ENOMEM, "out of memory"), API_ERROR_INTERNAL;
+	return jobs_run_on(vm, request, start, ret_result, err);
+}
+
+static int handle_run(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
+{
+	struct host *host = ctx;
+
+	return idempotency_run(host->idempotency, run_run, host, request, ret_result, err);
+}
+
+static int handle_stop(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
+{
+	return jobs_run(ctx, request, life_stop, ret_result, err);
+}
+
+static int handle_kill(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
+{
+	return jobs_run(ctx, request, life_kill, ret_result, err);
+}
+
+static void forward(struct job *job)
+{
+	json_t *params = json_copy(job->request->params);
+
+	(void)json_object_del(params, "vm");
+	(void)json_object_del(params, "selector");
+	contact_ask(job, job->request->verb->method, params);
+}
+
+static int handle_forwarded(void *ctx, struct api_request *request, json_t **ret_result,
+			    struct err *err)
+{
+	return jobs_run(ctx, request, forward, ret_result, err);
+}
+
+#define FORWARDED(id) [API_HOST_OWN_COUNT + API_##id]
+
+const api_handler host_handlers[API_HOST_VERB_COUNT] = {
+	[API_HOST_VM_CREATE] = handle_create,
+	[API_HOST_VM_RUN] = handle_run,
+	[API_HOST_VM_START] = handle_start,
+	[API_HOST_VM_DELETE] = handle_delete,
+	[API_HOST_VM_UPDATE] = handle_update,
+	[API_HOST_VM_LIST] = handle_list,
+	[API_HOST_VM_INFO] = handle_info,
+	[API_HOST_VM_CONSOLE] = handle_console,
+	[API_HOST_VM_LOGS] = handle_logs,
+	[API_HOST_INFO] = handle_host_info,
+	[API_HOST_POOLS] = handle_pools,
+	FORWARDED(VM_MEMORY) = handle_forwarded,
+	FORWARDED(VM_MEMORY_SET) = handle_forwarded,
+	FORWARDED(VM_MEMORY_WHY) = handle_forwarded,
+	FORWARDED(VM_MEMORY_TRACE) = handle_forwarded,
+	FORWARDED(VM_MEMORY_LIMIT) = handle_forwarded,
+	FORWARDED(VM_PAUSE) = handle_forwarded,
+	FORWARDED(VM_RESUME) = handle_forwarded,
+	FORWARDED(VM_RESET) = handle_forwarded,
+	FORWARDED(VM_STOP) = handle_stop,
+	FORWARDED(VM_KILL) = handle_kill,
+};

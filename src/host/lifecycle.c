@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* lifecycle.c - see lifecycle.h.
+ *
+ * Design. What happens to a VM is one of a few events, and what is done then stands in one table, by
+ * the state it is in. An empty place means that the event says nothing there (a timer that was late, a
+ * process that had ended already).
+ *
+ *              START    ROOM   READY  GONE   STOP     KILL     ALARM    FOUND
+ *  STOPPED     begin                         at_rest  at_rest           adopted
+ *  PENDING     join     spawn                give_up  give_up           adopted
+ *  STARTING    join            up     ended  button   end_it   slay
+ *  UP          refuse                 ended  button   end_it   slay
+ *  RESTARTING  begin                         give_up  give_up  restart  adopted
+ *
+ * Transitions
+ *  begin    -> STARTING: its memory is granted; -> PENDING: it waits for memory; -> STOPPED: refused
+ *  up       -> UP
+ *  ended    -> STOPPED; -> RESTARTING, when the policy says so
+ *  give_up  -> STOPPED
+ *  restart  as begin, but a refusal tries again later
+ *
+ * Invariants
+ *  L1  vm->process is there exactly in STARTING and UP; vm->broker_vm too, unless the books had no memory.
+ *  L2  Every job that waits for a start or an end is ended by the event that decides it.
+ *  L3  What somebody asked to end (vm.stop, vm.kill, neap kill, a signal: EXIT_CODE_KILLED) is not started
+ *      again. A start that a client asked for and that failed is told to it, and not tried again.
+ *  L4  The run is on record from its first moment to its end, so a daemon that dies in between knows it.
+ *  L5  The wait before a restart doubles, and begins anew after a minute of running.
+ *  L6  What is asked to end and has not after KILL_GRACE gets SIGKILL, again and again.
+ */
+#include "host/lifecycle.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/exit_code.h"
+#include "base/log.h"
+#include "host/books.h"
+#include "host/contact.h"
+#include "host/host_internal.h"
+#include "host/jobs.h"
+#include "host/restart.h"
+
+#define CALM_NS	      (60 * NS_PER_S) /* L5 */
+#define KILL_GRACE_NS (2 * NS_PER_S)  /* L6 */
+
+enum life_state {
+	LIFE_STOPPED,
+	LIFE_PENDING,
+	LIFE_STARTING,
+	LIFE_UP,
+	LIFE_RESTARTING,
+	LIFE_STATE_COUNT
+};
+
+enum life_event {
+	LIFE_START,
+	LIFE_ROOM,
+	LIFE_READY,
+	LIFE_GONE,
+	LIFE_STOP,
+	LIFE_KILL,
+	LIFE_ALARM,
+	LIFE_FOUND,
+	LIFE_EVENT_COUNT
+};
+
+struct life {
+	struct hosted *vm;
+	enum life_state state;
+	uint64_t alarm_ns;
+	unsigned failures;  /* ends in a row that were restarted */
+	bool is_ours;	    /* this start was the policy's, not a client's */
+	bool end_is_wanted; /* L3 */
+	struct broker_wait *wait;
+	struct job_list starters, enders;
+	/* What comes with an event, while it is handled. */
+	struct job *job;
+	bool may_wait;
+};
+
+static void happen(struct hosted *vm, enum life_event event);
+
+struct life *life_create(struct hosted *vm)
+{
+	struct life *life = calloc(1, sizeof(*life));
+
+	if (life)
+		life->vm = vm;
+	return life;
+}
+
+void life_let_go(struct hosted *vm, const char *why)
+{
+	contact_close(vm, why);
+	jobs_fail_all(&vm->life->starters, API_ERROR_INTERNAL, why);
+	jobs_fail_all(&vm->life->enders, API_ERROR_INTERNAL, why);
+}
+
+void life_free(struct life *life)
+{
+	if (!life)
+		return;
+	process_forget(life->vm->process);
+	life->vm->process = NULL;
+	free(life);
+}
+
+bool life_is_at_rest(const struct hosted *vm)
+{
+	return vm->life->state == LIFE_STOPPED;
+}
+
+uint64_t life_alarm_ns(const struct hosted *vm)
+{
+	return vm->life->alarm_ns;
+}
+
+static void set_state(struct hosted *vm, enum life_state state, const char *shown,
+		      const char *reason)
+{
+	vm->life->state = state;
+	vm->state = shown;
+	(void)snprintf(vm->reason, sizeof(vm->reason), "%s", reason);
+}
+
+static void set_alarm(struct hosted *vm, uint64_t in_ns)
+{
+	vm->life->alarm_ns = clock_now_ns() + in_ns;
+	host_alarm(vm->host, vm->life->alarm_ns);
+}
+
+static void forget_transient(struct hosted *vm)
+{
+	if (vm->is_transient && vm->life->state == LIFE_STOPPED)
+		roster_remove(vm);
+}
+
+static void answer_starters(struct hosted *vm)
+{
+	struct job_list *starters = &vm->life->starters;
+
+	while (starters->first)
+		job_done(starters->first, life_describe_start(vm));
+}
+
+/* L5 */
+static uint64_t plan_restart(struct hosted *vm)
+{
+	const struct host_config *config = vm->host->config;
+	uint64_t ms = restart_backoff_ms(++vm->life->failures, config->vm.restart_least_ms,
+					 config->vm.restart_most_ms);
+
+	set_alarm(vm, ms * NS_PER_MS);
+	vm->life->state = LIFE_RESTARTING;
+	vm->state = "restarting";
+	return ms;
+}
+
+/* There is no process. */
+static void not_started(struct hosted *vm, int code, const char *sentence)
+{
+	set_state(vm, LIFE_STOPPED, "stopped", sentence);
+	jobs_fail_all(&vm->life->starters, code, sentence); /* L2 */
+	if (vm->life->is_ours && vm->definition.restart != HOSTED_RESTART_NEVER)
+		(void)plan_restart(vm);
+	forget_transient(vm);
+}
+
+/* --- starting ------------------------------------------------------------------------------------ */
+
+static void on_ready(void *ctx, int code, const char *sentence)
+{
+	struct hosted *vm = ctx;
+	char text[ERR_TEXT_BYTES];
+
+	if (code == 0) {
+		happen(vm, LIFE_READY);
+		return;
+	}
+	(void)snprintf(text, sizeof(text), "%s could not start: %.400s", vm->definition.name,
+		       sentence ? sentence : "it did not say why");
+	jobs_fail_all(&vm->life->starters, API_ERROR_INTERNAL, text);
+}
+
+static void on_end(void *ctx, const struct process_end *end)
+{
+	struct hosted *vm = ctx;
+
+	vm->end = *end;
+	happen(vm, LIFE_GONE);
+}
+
+static const struct process_ops process_ops = { .on_ready = on_ready, .on_end = on_end };
+
+static void spawn(struct hosted *vm)
+{
+	const struct host_config *config = vm->host->config;
+	char log_path[STORE_PATH_BYTES], exit_path[STORE_PATH_BYTES];
+	struct process_start start = { .neap_path = config->neap_path,
+				       .name = vm->definition.name,
+				       .config = vm->definition.config,
+				       .log_path = log_path,
+				       .exit_path = exit_path,
+				       .start_timeout_ns = config->vm.ready_s * NS_PER_S };
+	struct err err = { 0 };
+
+	vm->life->wait = NULL;
+	store_path(vm->host->store, STORE_FILE_LOG, vm->definition.name, log_path);
+	store_path(vm->host->store, STORE_FILE_EXIT, vm->definition.name, exit_path);
+	if (process_spawn(&vm->host->loop, &start, &process_ops, vm, &vm->process, &err) < 0) {
+		books_leave(vm);
+		not_started(vm, API_ERROR_INTERNAL, err.text);
+		return;
+	}
+	vm->is_adopted = false;
+	json_decref(vm->running_config);
+	vm->running_config = json_incref(vm->definition.config);
+	set_state(vm, LIFE_STARTING, "starting", "");
+	roster_record_run(vm); /* L4 */
+}
+
+static void on_room(void *ctx, struct broker_vm *broker_vm)
+{
+	struct hosted *vm = ctx;
+
+	vm->broker_vm = broker_vm;
+	happen(vm, LIFE_ROOM);
+}
+
+static void begin(struct hosted *vm)
+{
+	struct life *life = vm->life;
+	struct err err = { 0 };
+	int ret;
+
+	life->alarm_ns = 0;
+	life->end_is_wanted = false;
+	if (life->job) { /* a client's */
+		job_wait(life->job, &life->starters);
+		vm->restarts = life->failures = 0;
+		life->is_ours = false;
+	}
+	ret = books_admit(vm, life->may_wait, on_room, &life->wait, &err);
+	if (ret == 0)
+		spawn(vm);
+	else if (ret == -EINPROGRESS)
+		set_state(vm, LIFE_PENDING, "pending", "its start waits for memory");
+	else
+		not_started(vm, ret == -ENOMEM ? API_ERROR_NO_MEMORY : API_ERROR_INTERNAL,
+			    err.text);
+}
+
+static void restart(struct hosted *vm)
+{
+	vm->life->is_ours = true;
+	vm->life->may_wait = true;
+	vm->restarts++;
+	begin(vm);
+}
+
+static void join(struct hosted *vm)
+{
+	job_wait(vm->life->job, &vm->life->starters);
+}
+
+static void refuse(struct hosted *vm)
+{
+	job_fail(vm->life->job, API_ERROR_STATE, "%s runs already (it is %s)", vm->definition.name,
+		 vm->state);
+}
+
+static void up(struct hosted *vm)
+{
+	const struct process_identity *identity = process_identity(vm->process);
+
+	set_state(vm, LIFE_UP, api_state_name(API_STATE_RUNNING), "");
+	vm->started_ns = clock_now_ns();
+	host_publish(vm->host, vm, "vm.started",
+		     json_pack("{s:s, s:i, s:i}", "uuid", vm->definition.uuid, "pid",
+			       (int)identity->pid, "restarts", (int)vm->restarts));
+	contact_open(vm);
+	answer_starters(vm); /* L2 */
+}
+
+/* --- ending -------------------------------------------------------------------------------------- */
+
+static json_t *state_now(const struct hosted *vm)
+{
+	return json_pack("{s:s}", "state", vm->state);
+}
+
+static void publish_end(struct hosted *vm, bool restarts, uint64_t in_ms)
+{
+	json_t *data =
+		json_pack("{s:s, s:s}", "uuid", vm->definition.uuid, "reason", vm->end.reason);
+
+	if (vm->end.has_exit_code)
+		(void)json_object_set_new(data, "exit_code", json_integer(vm->end.exit_code));
+	if (restarts)
+		(void)json_object_set_new(data, "restart_in_ms", json_integer((json_int_t)in_ms));
+	host_publish(vm->host, vm, "vm.ended", data);
+}
+
+/* vm->end is what is known of it. */
+static void conclude(struct hosted *vm, bool restarts)
+{
+	uint64_t in_ms = 0;
+
+	vm->ended_ns = clock_now_ns();
+	set_state(vm, LIFE_STOPPED, "stopped", vm->end.reason);
+	if (restarts)
+		in_ms = plan_restart(vm);
+	publish_end(vm, restarts, in_ms);
+	roster_forget_run(vm);
+}
+
+static void release(struct hosted *vm, const char *why)
+{
+	contact_close(vm, why);
+	books_leave(vm);
+	process_forget(vm->process);
+	vm->process = NULL;
+	vm->life->alarm_ns = 0;
+	json_decref(vm->running_config);
+	vm->running_config = NULL;
+}
+
+static void ended(struct hosted *vm)
+{
+	struct life *life = vm->life;
+	bool was_up = life->state == LIFE_UP;
+	bool restarts = !life->end_is_wanted && !vm->is_transient && (was_up || life->is_ours) &&
+			restart_follows(vm->definition.restart, &vm->end); /* L3 */
+	char text[ERR_TEXT_BYTES];
+
+	if (was_up && clock_now_ns() - vm->started_ns >= CALM_NS)
+		life->failures = 0; /* L5 */
+	(void)snprintf(text, sizeof(text), "%s ended: %.400s", vm->definition.name, vm->end.reason);
+	release(vm, text);
+	conclude(vm, restarts);
+	jobs_fail_all(&life->starters, API_ERROR_INTERNAL, text); /* L2 */
+	while (life->enders.first)
+		job_done(life->enders.first, state_now(vm));
+	forget_transient(vm);
+}
+
+static void at_rest(struct hosted *vm)
+{
+	job_fail(vm->life->job, API_ERROR_STATE, "%s is stopped", vm->definition.name);
+}
+
+static void stop_waiting(struct hosted *vm)
+{
+	if (vm->life->wait)
+		broker_stop_waiting(vm->host->broker, vm->life->wait);
+	vm->life->wait = NULL;
+	vm->life->alarm_ns = 0;
+}
+
+static void give_up(struct hosted *vm)
+{
+	struct job *job = vm->life->job;
+	char text[ERR_TEXT_BYTES];
+
+	(void)snprintf(text, sizeof(text), "%s was stopped before it ran", vm->definition.name);
+	stop_waiting(vm);
+	set_state(vm, LIFE_STOPPED, "stopped", "stopped before it ran");
+	jobs_fail_all(&vm->life->starters, API_ERROR_STATE, text);
+	job_done(job, state_now(vm));
+	forget_transient(vm);
+}
+
+static void button(struct hosted *vm)
+{
+	vm->life->end_is_wanted = vm->life->state == LIFE_UP;
+	contact_ask(vm->life->job, "vm.stop", NULL);
+}
+
+static void slay(struct hosted *vm)
+{
+	int ret = process_signal(vm->process, SIGKILL);
+
+	if (ret < 0 && ret != -ESRCH)
+		log_warn("host", "%s cannot be killed: %s", vm->definition.name, strerror(-ret));
+	set_alarm(vm, KILL_GRACE_NS); /* L6 */
+}
+
+static void end_it(struct hosted *vm)
+{
+	struct life *life = vm->life;
+
+	job_wait(life->job, &life->enders);
+	life->end_is_wanted = true;
+	if (contact_is_silent(vm)) {
+		slay(vm);
+		return;
+	}
+	if (vm->link)
+		contact_tell(vm, "vm.kill", NULL);
+	else
+		(void)process_signal(vm->process, SIGTERM);
+	set_alarm(vm, KILL_GRACE_NS);
+}
+
+/* --- found --------------------------------------------------------------------------------------- */
+
+/* vm->process was just adopted. */
+static void adopted(struct hosted *vm)
+{
+	struct err err = { 0 };
+
+	stop_waiting(vm);
+	vm->is_adopted = true;
+	vm->life->end_is_wanted = vm->life->is_ours = false;
+	vm->started_ns = clock_now_ns(); /* until it says better */
+	set_state(vm, LIFE_UP, api_state_name(API_STATE_RUNNING), "");
+	if (books_enter(vm, &err) < 0)
+		log_warn("host", "%s is in no pool's books: %s", vm->definition.name, err.text);
+	roster_record_run(vm); /* L4 */
+	host_publish(vm->host, vm, "vm.adopted",
+		     json_pack("{s:s, s:i}", "uuid", vm->definition.uuid, "pid",
+			       (int)process_identity(vm->process)->pid));
+	contact_open(vm);
+	answer_starters(vm);
+}
+
+int life_adopt(struct hosted *vm, const struct process_identity *identity, struct err *err)
+{
+	char exit_path[STORE_PATH_BYTES];
+	int ret;
+
+	if (vm->process)
+		return err_set(err, -EALREADY, "%s has a process", vm->definition.name);
+	store_path(vm->host->store, STORE_FILE_EXIT, vm->definition.name, exit_path);
+	ret = process_adopt(&vm->host->loop, identity, exit_path, &process_ops, vm, &vm->process,
+			    err);
+	if (ret == 0)
+		happen(vm, LIFE_FOUND);
+	return ret;
+}
+
+void life_ended_unseen(struct hosted *vm)
+{
+	static const char unseen[] = "it ended while no daemon was there to see it";
+	char exit_path[STORE_PATH_BYTES];
+
+	store_path(vm->host->store, STORE_FILE_EXIT, vm->definition.name, exit_path);
+	if (!process_read_exit(exit_path, &vm->end)) {
+		vm->end = (struct process_end){ 0 };
+		(void)snprintf(vm->end.reason, sizeof(vm->end.reason), "%s", unseen);
+	}
+	conclude(vm, !vm->is_transient && restart_follows(vm->definition.restart, &vm->end));
+	forget_transient(vm);
+}
+
+void life_mistaken(struct hosted *vm)
+{
+	log_warn("host", "process %d is not %s (%s): left alone",
+		 (int)process_identity(vm->process)->pid, vm->definition.name, vm->definition.uuid);
+	release(vm, "it is another VM");
+	set_state(vm, LIFE_STOPPED, "stopped", "another VM of that name runs");
+	roster_forget_run(vm);
+	forget_transient(vm);
+}
+
+void life_guest_reset(struct hosted *vm)
+{
+	vm->life->end_is_wanted = vm->life->enders.first != NULL;
+}
+
+/* --- what happens -------------------------------------------------------------------------------- */
+
+static void happen(struct hosted *vm, enum life_event event)
+{
+	static void (*const acts[LIFE_STATE_COUNT][LIFE_EVENT_COUNT])(struct hosted * vm) = {
+		[LIFE_STOPPED] = { [LIFE_START] = begin,
+				   [LIFE_STOP] = at_rest,
+				   [LIFE_KILL] = at_rest,
+				   [LIFE_FOUND] = adopted },
+		[LIFE_PENDING] = { [LIFE_START] = join,
+				   [LIFE_ROOM] = spawn,
+				   [LIFE_STOP] = give_up,
+				   [LIFE_KILL] = give_up,
+				   [LIFE_FOUND] = adopted },
+		[LIFE_STARTING] = { [LIFE_START] = join,
+				    [LIFE_READY] = up,
+				    [LIFE_GONE] = ended,
+				    [LIFE_STOP] = button,
+				    [LIFE_KILL] = end_it,
+				    [LIFE_ALARM] = slay },
+		[LIFE_UP] = { [LIFE_START] = refuse,
+			      [LIFE_GONE] = ended,
+			      [LIFE_STOP] = button,
+			      [LIFE_KILL] = end_it,
+			      [LIFE_ALARM] = slay },
+		[LIFE_RESTARTING] = { [LIFE_START] = begin,
+				      [LIFE_STOP] = give_up,
+				      [LIFE_KILL] = give_up,
+				      [LIFE_ALARM] = restart,
+				      [LIFE_FOUND] = adopted },
+	};
+	void (*act)(struct hosted *) = acts[vm->life->state][event];
+
+	if (act)
+		act(vm);
+	vm->life->job = NULL;
+}
+
+static void happen_for(struct job *job, enum life_event event)
+{
+	struct hosted *vm = job->vm;
+
+	vm->life->job = job;
+	happen(vm, event);
+}
+
+void life_start(struct job *job, bool wait)
+{
+	job->vm->life->may_wait = wait;
+	happen_for(job, LIFE_START);
+}
+
+void life_stop(struct job *job)
+{
+	happen_for(job, LIFE_STOP);
+}
+
+void life_kill(struct job *job)
+{
+	happen_for(job, LIFE_KILL);
+}
+
+void life_autostart(struct hosted *vm)
+{
+	vm->life->is_ours = true;
+	vm->life->may_wait = true;
+	happen(vm, LIFE_START);
+}
+
+void life_on_alarm(struct hosted *vm, uint64_t now_ns)
+{
+	if (vm->life->alarm_ns == 0 || vm->life->alarm_ns > now_ns)
+		return;
+	vm->life->alarm_ns = 0;
+	happen(vm, LIFE_ALARM);
+}
+
+json_t *life_describe_start(const struct hosted *vm)
+{
+	return json_pack("{s:i, s:s}", "pid", (int)process_identity(vm->process)->pid, "state",
+			 vm->state);
+}
