@@ -70,6 +70,7 @@ void broker_remove(struct broker *broker, struct broker_vm *vm); /* its process 
 void broker_observe(struct broker *broker, struct broker_vm *vm, const struct api_usage *usage);
 void broker_set_silent(struct broker *broker, struct broker_vm *vm, bool is_silent);
 uint64_t broker_grant_bytes(const struct broker_vm *vm); /* 0: none yet */
+const char *broker_vm_pool(const struct broker_vm *vm);	 /* name of the pool that it belongs to */
 
 /* Read the pools, divide, tell grants that changed. Each second, and soon after broker_wants_tick(). */
 void broker_tick(struct broker *broker, uint64_t now_ns);
