@@ -159,6 +159,7 @@ static void call_end(struct call *call)
 	if (call->rpc) {
 		call->rpc->in_flight--;
 		call->rpc->in_flight_bytes -= call->message_bytes;
+		call->rpc->on_room(call->rpc);
 	}
 	json_decref(call->request.params);
 	json_decref(call->id);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* client.c - calls to one VM, one after the other. See rpc.h.
+/* client.c - calls to one VM or daemon, one after the other. See rpc.h.
  *
  * Blocking with a deadline, for programs that have nothing else to do meanwhile. No byte behind a
  * message's newline is ever taken from the socket (it is looked at first, with MSG_PEEK): so after
@@ -28,8 +28,13 @@
 #include "rpc/jsonrpc.h"
 #include "rpc/text.h"
 
-enum { EVENTS_KEPT_MAX = 1024, CONNECT_TIMEOUT_MS = 2000, CONNECT_RETRY_MS = 10 };
-#define CLIENT_MESSAGE_MAX_BYTES (UINT64_C(4) * MIB_BYTES)
+enum {
+	PASSED_FDS_MAX = 4,
+	EVENTS_KEPT_MAX = 1024,
+	CONNECT_TIMEOUT_MS = 2000,
+	CONNECT_RETRY_MS = 10
+};
+#define CLIENT_MESSAGE_MAX_BYTES (UINT64_C(16) * MIB_BYTES)
 #define CLIENT_MAX_DEPTH	 (JSONRPC_MAX_DEPTH + 8)
 #define CLIENT_PEEK_BYTES	 (UINT64_C(64) * KIB_BYTES)
 #define WAIT_FOREVER		 UINT64_MAX
@@ -39,6 +44,8 @@ struct rpc_client {
 	json_int_t last_id;
 	struct strbuf line; /* the message that is arriving */
 	json_t *events;	    /* notifications not yet asked for */
+	int passed_fd;	 /* came with the message that is arriving, or with the last answer; -1 */
+	const char *who; /* is at the other end, for sentences */
 };
 
 static uint64_t deadline_after(int timeout_ms)
@@ -108,6 +115,8 @@ int rpc_client_open(const char *path, struct rpc_client **ret_client, struct err
 	if (!client)
 		return err_set(err, -ENOMEM, "no memory for a connection");
 	client->fd = take_fd(&fd);
+	client->passed_fd = -1;
+	client->who = strstr(path, "/neapd/") ? "neapd" : "the VM";
 	strbuf_init(&client->line, CLIENT_MESSAGE_MAX_BYTES);
 	client->events = json_array();
 	*ret_client = client;
@@ -119,6 +128,7 @@ void rpc_client_close(struct rpc_client *client)
 	if (!client)
 		return;
 	close_fd(&client->fd);
+	close_fd(&client->passed_fd);
 	strbuf_fini(&client->line);
 	json_decref(client->events);
 	free(client);
@@ -130,6 +140,11 @@ int rpc_client_take_fd(struct rpc_client *client)
 
 	rpc_client_close(client);
 	return fd;
+}
+
+int rpc_client_take_passed_fd(struct rpc_client *client)
+{
+	return take_fd(&client->passed_fd);
 }
 
 pid_t rpc_client_peer_pid(const struct rpc_client *client)
@@ -164,6 +179,43 @@ static int send_all(struct rpc_client *client, const char *text, uint64_t deadli
 	return 0;
 }
 
+/* The first descriptor is kept, in place of an older one; all others are closed. */
+static void keep_passed(struct rpc_client *client, struct msghdr *message)
+{
+	for (struct cmsghdr *each = CMSG_FIRSTHDR(message); each; each = CMSG_NXTHDR(message, each))
+		for (size_t at = 0;
+		     each->cmsg_type == SCM_RIGHTS && each->cmsg_level == SOL_SOCKET &&
+		     CMSG_LEN(at + sizeof(int)) <= each->cmsg_len;
+		     at += sizeof(int)) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(each) + at, sizeof(int));
+			if (at == 0) {
+				close_fd(&client->passed_fd);
+				client->passed_fd = take_fd(&fd);
+			}
+			close_fd(&fd);
+		}
+}
+
+static ssize_t receive(struct rpc_client *client, char *bytes, size_t len)
+{
+	union {
+		char bytes[CMSG_SPACE(PASSED_FDS_MAX * sizeof(int))];
+		struct cmsghdr header;
+	} control;
+	struct iovec piece = { .iov_base = bytes, .iov_len = len };
+	struct msghdr message = { .msg_iov = &piece,
+				  .msg_iovlen = 1,
+				  .msg_control = control.bytes,
+				  .msg_controllen = sizeof(control.bytes) };
+	ssize_t got = recvmsg(client->fd, &message, MSG_CMSG_CLOEXEC);
+
+	if (got >= 0)
+		keep_passed(client, &message);
+	return got;
+}
+
 /* Takes what is there, up to and with the first newline. 1: the line is whole; 0: not yet. */
 static int read_some(struct rpc_client *client)
 {
@@ -178,7 +230,7 @@ static int read_some(struct rpc_client *client)
 	newline = memchr(bytes, '\n', (size_t)seen);
 	if (newline)
 		seen = newline - bytes + 1;
-	seen = recv(client->fd, bytes, (size_t)seen, 0);
+	seen = receive(client, bytes, (size_t)seen);
 	if (seen < 0)
 		return -errno;
 	strbuf_append(&client->line, bytes, (size_t)seen);
@@ -198,16 +250,16 @@ static int next_message(struct rpc_client *client, uint64_t deadline_ns, json_t 
 			ret = read_some(client);
 	} while (ret == 0);
 	if (ret == -ETIMEDOUT)
-		return err_set(err, ret, "the VM does not answer");
+		return err_set(err, ret, "%s does not answer", client->who);
 	if (ret == -EPIPE || ret == -ECONNRESET)
-		return err_set(err, -EPIPE, "the VM closed the connection");
+		return err_set(err, -EPIPE, "%s closed the connection", client->who);
 	if (ret < 0)
-		return err_set(err, ret, "reading from the VM: %s", strerror(-ret));
+		return err_set(err, ret, "reading from %s: %s", client->who, strerror(-ret));
 	ret = json_strict_parse(client->line.text, client->line.len, CLIENT_MAX_DEPTH, ret_message,
 				err);
 	strbuf_fini(&client->line);
 	if (ret < 0)
-		(void)err_wrap(err, "the VM sent what is no JSON");
+		(void)err_wrap(err, "%s sent what is no JSON", client->who);
 	return ret;
 }
 
@@ -233,9 +285,9 @@ static int open_answer(json_t *answer, json_t **ret_result, struct err *err)
 	const char *sentence = json_string_value(json_object_get(error, "message"));
 
 	if (error && code != 0)
-		code = err_set(err, code, "%s", sentence ? sentence : "the VM gave no reason");
+		code = err_set(err, code, "%s", sentence ? sentence : "no reason was given");
 	else if (!result)
-		code = err_set(err, -EPROTO, "the VM's answer has no result");
+		code = err_set(err, -EPROTO, "the answer has no result");
 	json_decref(answer);
 	if (code != 0)
 		json_decref(result);
@@ -258,6 +310,7 @@ static int await_answer(struct rpc_client *client, uint64_t deadline_ns, json_t 
 		/* Errors that the connection itself raises have id null. */
 		if (json_integer_value(id) == client->last_id || json_is_null(id))
 			return open_answer(message, ret_result, err);
+		close_fd(&client->passed_fd); /* nobody asked for one */
 		if (is_event(message))
 			keep_event(client, message);
 		else
@@ -276,10 +329,11 @@ int rpc_client_call(struct rpc_client *client, const char *method, json_t *param
 
 	if (!line)
 		return err_set(err, -ENOMEM, "no memory for a request");
+	close_fd(&client->passed_fd);
 	ret = send_all(client, line, deadline_ns);
 	/* The server may have said why before it closed. */
 	if (ret < 0 && ret != -EPIPE && ret != -ECONNRESET)
-		return err_set(err, ret, "sending to the VM: %s", strerror(-ret));
+		return err_set(err, ret, "sending to %s: %s", client->who, strerror(-ret));
 	return await_answer(client, deadline_ns, ret_result, err);
 }
 
@@ -299,6 +353,7 @@ int rpc_client_next_event(struct rpc_client *client, int timeout_ms, json_t **re
 
 		if (ret < 0)
 			return ret;
+		close_fd(&client->passed_fd);
 		if (is_event(message)) {
 			*ret_event = message;
 			return 0;

@@ -451,6 +451,11 @@ static bool is_master(const struct api_peer *peer)
 	return peer->uid == geteuid() || peer->uid == 0;
 }
 
+static void on_room(struct jsonrpc *rpc)
+{
+	mark_dirty(of_rpc(rpc));
+}
+
 /* Who is at the other end, and whether it may be there. */
 static bool identify(struct connection *connection, int fd, bool may_change)
 {
@@ -480,6 +485,7 @@ static void join(struct connection_hub *hub, struct connection *connection)
 	connection->rpc.backend = &hub->called;
 	connection->rpc.pool = &hub->calls;
 	connection->rpc.send = send_answer;
+	connection->rpc.on_room = on_room;
 	connection->link = &hub->first;
 	connection->next = hub->first;
 	if (hub->first)

@@ -39,6 +39,7 @@ struct jsonrpc {
 	/* An answer, or an array of them. Steals both; @fd: -1, or what goes with it. May call
 	 * jsonrpc_leave(). */
 	void (*send)(struct jsonrpc *rpc, json_t *answer, int fd);
+	void (*on_room)(struct jsonrpc *rpc); /* a call is done with, told or not */
 
 	/* jsonrpc's own; zeroed at first */
 	struct call *calls;

@@ -12,6 +12,8 @@
  *      tells a hang-up (both directions are closed) even when nothing else is listened for; a client
  *      that only ended its own stream is not taken for gone.
  *  W4  One turn reads at most WIRE_READ_BYTES and sends at most FLUSH_MAX_BYTES.
+ *  W5  With takes_lines no byte behind a newline is taken before that line was: what follows the answer
+ *      to vm.console is not ours to read.
  *
  * Sources: unix(7), "Ancillary messages"; epoll_ctl(2), EPOLLHUP.
  */
@@ -102,18 +104,21 @@ static int append_to_tail(const char *bytes, size_t len, void *tail)
 
 int wire_say_json(struct wire *wire, json_t *json)
 {
-	size_t len = wire->tail.len;
-	int ret = wire->tail.len >= TAIL_FULL_BYTES ? seal_tail(wire) : 0;
+	struct strbuf *tail = &wire->tail;
+	int ret = tail->len >= TAIL_FULL_BYTES ? seal_tail(wire) : 0;
+	size_t len = tail->len;
 
-	if (ret == 0)
-		len = wire->tail.len;
-	if (ret == 0 && (json_dump_callback(json, append_to_tail, &wire->tail, JSON_COMPACT) < 0 ||
-			 append_to_tail("\n", 1, &wire->tail) < 0))
-		ret = -ENOBUFS;
+	if (ret == 0 && (json_dump_callback(json, append_to_tail, tail, JSON_COMPACT) < 0 ||
+			 append_to_tail("\n", 1, tail) < 0))
+		ret = -ENOMEM;
 	json_decref(json);
+	if (ret == 0 && wire->unsent_bytes + (tail->len - len) > WIRE_UNSENT_MAX_BYTES)
+		ret = -ENOBUFS;
 	if (ret == 0)
-		wire->unsent_bytes += wire->tail.len - len;
-	return ret == 0 && wire->unsent_bytes > WIRE_UNSENT_MAX_BYTES ? -ENOBUFS : ret;
+		wire->unsent_bytes += tail->len - len;
+	else
+		tail->len = len; /* as if nothing had been said */
+	return ret;
 }
 
 int wire_say_shared(struct wire *wire, struct shared_text *text)
@@ -229,10 +234,20 @@ int wire_flush(struct wire *wire)
 
 /* --- the loop -------------------------------------------------------------------------------- */
 
+/* W5 */
+static size_t bytes_to_take(const struct wire *wire, char *bytes, size_t len)
+{
+	ssize_t seen = wire->takes_lines ? recv(wire->fd, bytes, len, MSG_DONTWAIT | MSG_PEEK) : 0;
+	const char *newline = seen > 0 ? memchr(bytes, '\n', (size_t)seen) : NULL;
+
+	return newline ? (size_t)(newline - bytes) + 1 : len;
+}
+
 static void read_some(struct wire *wire)
 {
 	char bytes[WIRE_READ_BYTES];
-	ssize_t got = recv(wire->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+	size_t len = bytes_to_take(wire, bytes, sizeof(bytes));
+	ssize_t got = recv(wire->fd, bytes, len, MSG_DONTWAIT);
 	int ret;
 
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))

@@ -39,6 +39,7 @@ struct wire {
 	int fd; /* -1: closed */
 	int watched;
 	bool has_ended;
+	bool takes_lines; /* the owner's to set: see W5 in wire.c */
 	const struct wire_ops *ops;
 	struct frame in;
 	struct strbuf tail;	 /* what was said last, by us alone */
