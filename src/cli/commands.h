@@ -12,12 +12,38 @@
 
 #include "cli/cli.h"
 
-enum { CLI_FLAGS_MAX = 6, CLI_ARGS_MAX = 32 };
+enum {
+	CLI_FLAGS_MAX = 10,		       /* of a command's own */
+	CLI_ALL_FLAGS_MAX = CLI_FLAGS_MAX + 4, /* with those of `takes`, and --help */
+	CLI_ARGS_MAX = 32,
+	CLI_LABELS_MAX = 64
+};
 
 struct cli_flag {
 	const char *name;    /* without dashes; NULL ends a list */
 	const char *metavar; /* of its value; NULL: it takes none */
 	const char *help;
+	char letter; /* -l for --selector; 0: none */
+};
+
+/* What a command takes beside its own flags. */
+enum cli_takes {
+	CLI_OPTIONS = 1,  /* the options of a VM (config/options.def) */
+	CLI_HOST = 2,	  /* --host: it speaks to the host's daemon when there is one */
+	CLI_SELECTOR = 4, /* --selector instead of NAME: args[0] is NULL then */
+	CLI_LABELS = 8	  /* --label, more than once */
+};
+
+/* What an argument is: for completion. */
+enum cli_word {
+	CLI_WORD_ANY,
+	CLI_WORD_VM,
+	CLI_WORD_SETTING, /* KEY=VALUE */
+	CLI_WORD_KIND,	  /* of an event */
+	CLI_WORD_COMMAND,
+	CLI_WORD_FILE,
+	CLI_WORD_VM_OR_FILE,
+	CLI_WORD_SHELL
 };
 
 struct cli_call;
@@ -29,9 +55,10 @@ struct cli_command {
 	const char *summary;   /* one line, no full stop */
 	const char *help;      /* sentences, wrapped at 72 columns */
 	unsigned min_args, max_args;
-	bool takes_options; /* the options of a VM (config/options.def) too */
+	unsigned takes; /* enum cli_takes */
 	struct cli_flag flags[CLI_FLAGS_MAX];
 	int (*run)(struct cli_call *call); /* returns an enum exit_code */
+	enum cli_word words[2];		   /* the first argument, and those after it */
 };
 
 struct cli_call {
@@ -39,12 +66,20 @@ struct cli_call {
 	const struct cli_command *command;
 	unsigned arg_count;
 	const char *args[CLI_ARGS_MAX];
-	const char *flag_values[CLI_FLAGS_MAX]; /* as in command->flags; "" when it takes none */
-	struct vm_config config;		/* when takes_options */
+	const char
+		*flag_values[CLI_ALL_FLAGS_MAX]; /* by cli_command_flag(); "" when it takes none */
+	unsigned label_count;
+	const char *labels[CLI_LABELS_MAX];
+	struct vm_config config; /* with CLI_OPTIONS */
 };
 
 const struct cli_command *cli_commands(unsigned *ret_count);
 const struct cli_command *cli_find_command(const char *name);
+
+/* All flags of a command, its own first and --help last; NULL: there are no more. */
+const struct cli_flag *cli_command_flag(const struct cli_command *command, unsigned number);
+
+bool cli_has_flag(const struct cli_command *command, const char *name);
 
 /* NULL: the flag was not given. */
 const char *cli_flag(const struct cli_call *call, const char *name);
@@ -58,6 +93,12 @@ int cli_read_args(struct cli_call *call, int argc, char *argv[]);
 int cli_seconds(const char *text, uint64_t default_s, uint64_t *ret_ns);
 
 int cli_run(struct cli_call *call);
+int cli_create(struct cli_call *call);
+int cli_start(struct cli_call *call);
+int cli_delete(struct cli_call *call);
+int cli_host(struct cli_call *call);
+int cli_logs(struct cli_call *call);
+int cli_completion(struct cli_call *call);
 int cli_ps(struct cli_call *call);
 int cli_top(struct cli_call *call);
 int cli_why(struct cli_call *call);

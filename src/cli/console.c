@@ -153,23 +153,52 @@ static int run_console(struct console *console, const struct vm *vm)
 	return EXIT_CODE_OK;
 }
 
+/* A daemon says where the VM's own socket is. */
+static int find_console(struct vm *vm)
+{
+	json_t *result = NULL;
+	struct err err = { 0 };
+	int ret = vm_call(vm, "vm.console", json_pack("{s:s}", "how", "path"), &result);
+
+	if (ret == EXIT_CODE_OK && vm->by_daemon) {
+		rpc_client_close(vm->client);
+		vm->client = NULL;
+		vm->by_daemon = false;
+		if (rpc_client_open(out_text(result, "path"), &vm->client, &err) < 0)
+			ret = out_fail(EXIT_CODE_FAILED, "%s: %s", vm->name, err.text);
+	}
+	json_decref(result);
+	return ret;
+}
+
+static int open_console(struct vm *vm, int *ret_fd)
+{
+	json_t *result = NULL;
+	int ret = vm->by_daemon ? find_console(vm) : EXIT_CODE_OK;
+
+	if (ret == EXIT_CODE_OK)
+		ret = vm_call(vm, "vm.console", NULL, &result);
+	json_decref(result);
+	if (ret != EXIT_CODE_OK)
+		return ret;
+	*ret_fd = rpc_client_take_fd(vm->client);
+	vm->client = NULL;
+	return EXIT_CODE_OK;
+}
+
 int cli_console(struct cli_call *call)
 {
 	struct console console = { .follow = cli_flag(call, "follow") != NULL };
-	json_t *result;
 	struct vm vm;
-	int ret = vm_open(call->args[0], &vm);
+	int ret = vm_open(call, call->args[0], &vm);
 
 	if (ret != EXIT_CODE_OK)
 		return ret;
-	ret = vm_call(&vm, "vm.console", NULL, &result);
-	if (ret != EXIT_CODE_OK) {
-		vm_close(&vm);
-		return ret;
-	}
-	json_decref(result);
-	CLEANUP(close_fd)
-	int fd = rpc_client_take_fd(vm.client);
-	console.socket_fd = fd;
-	return run_console(&console, &vm);
+	ret = open_console(&vm, &console.socket_fd);
+	if (ret == EXIT_CODE_OK)
+		ret = run_console(&console, &vm);
+	if (ret == EXIT_CODE_OK)
+		close_fd(&console.socket_fd);
+	vm_close(&vm);
+	return ret;
 }

@@ -32,7 +32,7 @@ static int attach_console(struct demo_vm *vm)
 {
 	struct vm console;
 	json_t *result;
-	int ret = vm_open(vm->vm.name, &console);
+	int ret = vm_open_own(vm->vm.name, &console);
 
 	if (ret != EXIT_CODE_OK)
 		return ret;
@@ -117,7 +117,7 @@ int demo_vm_start(const struct cli_programs *programs, const struct vm_config *c
 	if (ret != EXIT_CODE_OK)
 		return ret;
 	remove_log(config->name);
-	ret = vm_open(config->name, &ret_vm->vm);
+	ret = vm_open_own(config->name, &ret_vm->vm);
 	if (ret == EXIT_CODE_OK)
 		ret = attach_console(ret_vm);
 	if (ret == EXIT_CODE_OK && !await_line(ret_vm, "ready", line))

@@ -21,9 +21,12 @@ static void print_paragraphs(const char *text, int indent)
 	}
 }
 
-static void print_flag(const char *name, const char *metavar, const char *help)
+static void print_flag(char letter, const char *name, const char *metavar, const char *help)
 {
-	int used = printf("  --%s%s%s", name, metavar ? " " : "", metavar ? metavar : "");
+	int used = letter ? printf("  -%c,", letter) : 0;
+
+	used += printf("%s--%s%s%s", letter ? " " : "  ", name, metavar ? " " : "",
+		       metavar ? metavar : "");
 
 	if (used >= FLAG_COLUMN) {
 		(void)putchar('\n');
@@ -51,11 +54,11 @@ static void print_option(const struct option_row *row)
 		       default_of(row) ? " Default: " : "", default_of(row) ? default_of(row) : "",
 		       default_of(row) ? "." : "");
 	if (row->flag) {
-		print_flag(flag, row->metavar, help);
+		print_flag(0, flag, row->metavar, help);
 		return;
 	}
 	(void)strncat(flag, row->metavar ? row->metavar : "", sizeof(flag) - strlen(flag) - 1);
-	print_flag(flag, NULL, help);
+	print_flag(0, flag, NULL, help);
 }
 
 static void print_option_group(const char *group)
@@ -88,6 +91,8 @@ static void print_options(void)
 
 static void explain_command(const struct cli_command *command)
 {
+	const struct cli_flag *flag;
+
 	(void)printf("%sneap %s%s%s%s\n\n  %s.\n", out_colour_on(stdout, OUT_BOLD), command->name,
 		     *command->arguments ? " " : "", command->arguments,
 		     out_colour_off(stdout, OUT_BOLD), command->summary);
@@ -95,12 +100,10 @@ static void explain_command(const struct cli_command *command)
 		(void)putchar('\n');
 		print_paragraphs(command->help, 2);
 	}
-	if (command->flags[0].name)
-		(void)printf("\nFlags:\n");
-	for (unsigned i = 0; i < CLI_FLAGS_MAX && command->flags[i].name; i++)
-		print_flag(command->flags[i].name, command->flags[i].metavar,
-			   command->flags[i].help);
-	if (command->takes_options)
+	(void)printf("\nFlags:\n");
+	for (unsigned i = 0; (flag = cli_command_flag(command, i)); i++)
+		print_flag(flag->letter, flag->name, flag->metavar, flag->help);
+	if (command->takes & CLI_OPTIONS)
 		print_options();
 }
 

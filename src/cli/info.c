@@ -3,10 +3,15 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/fd.h"
+#include "base/strbuf.h"
 #include "cli/commands.h"
 #include "cli/info.h"
 #include "cli/output.h"
+#include "cli/ps.h"
 #include "cli/vms.h"
+
+enum { HOST_LABELS_BYTES = 512 };
 
 static const char *const two_columns[] = { "", "" };
 static const char *const memory_columns[] = { "", ">", "" };
@@ -179,28 +184,127 @@ static void print_devices(const json_t *devices)
 	out_table_print(&table, stdout, "  ");
 }
 
+static void put_end(struct out_table *table, const json_t *host)
+{
+	char text[UNITS_TEXT_BYTES];
+
+	if (!json_object_get(host, "ended_ago_ms"))
+		return;
+	out_cell(table, OUT_DIM, "last end");
+	if (json_object_get(host, "exit_code"))
+		out_cell(table, OUT_PLAIN, "%s ago, with exit code %" PRIu64,
+			 out_duration(out_u64(host, "ended_ago_ms") * NS_PER_MS, text),
+			 out_u64(host, "exit_code"));
+	else
+		out_cell(table, OUT_PLAIN, "%s ago",
+			 out_duration(out_u64(host, "ended_ago_ms") * NS_PER_MS, text));
+}
+
+static void put_next_start(struct out_table *table, const json_t *host)
+{
+	const json_t *options = json_object_get(host, "next_start");
+	CLEANUP(strbuf_fini)
+	struct strbuf text;
+
+	strbuf_init(&text, KIB_BYTES);
+	if (json_array_size(options) == 0)
+		return;
+	for (size_t i = 0; i < json_array_size(options); i++)
+		strbuf_printf(&text, "%s%s", i ? ", " : "",
+			      json_string_value(json_array_get(options, i)));
+	out_cell(table, OUT_DIM, "next start");
+	out_cell(table, OUT_YELLOW, "changes %s", text.text ? text.text : "more than fits here");
+}
+
+/* What a daemon knows of it. */
+static void print_host(const json_t *host)
+{
+	char labels[HOST_LABELS_BYTES], grant[UNITS_TEXT_BYTES];
+	struct out_table table;
+
+	if (!host)
+		return;
+	(void)printf("\n%sneapd%s %s\n", out_colour_on(stdout, OUT_BOLD),
+		     out_colour_off(stdout, OUT_BOLD),
+		     json_is_true(json_object_get(host, "transient")) ? "forgets it when it ends"
+								      : "keeps it");
+	out_table_init(&table, two_columns, ARRAY_LEN(two_columns));
+	out_cell(&table, OUT_DIM, "labels");
+	out_cell(&table, OUT_PLAIN, "%s",
+		 ps_labels(json_object_get(host, "labels"), labels, sizeof(labels)));
+	if (json_is_false(json_object_get(host, "transient"))) {
+		out_cell(&table, OUT_DIM, "autostart");
+		out_cell(&table, OUT_PLAIN, "%s",
+			 json_is_true(json_object_get(host, "autostart")) ? "on" : "off");
+		out_cell(&table, OUT_DIM, "restart");
+		out_cell(&table, OUT_PLAIN, "%s (%" PRIu64 " times so far)",
+			 out_text(host, "restart"), out_u64(host, "restarts"));
+	}
+	if (out_u64(host, "grant_bytes") > 0) {
+		out_cell(&table, OUT_DIM, "grant");
+		out_cell(&table, OUT_PLAIN, "%s",
+			 units_format_size(out_u64(host, "grant_bytes"), grant));
+	}
+	put_next_start(&table, host);
+	put_end(&table, host);
+	out_cell(&table, OUT_DIM, "log");
+	out_cell(&table, OUT_PLAIN, "%s", out_text(host, "log_path"));
+	out_table_print(&table, stdout, "  ");
+}
+
+/* A VM that does not run is what it will be. */
+static void print_stored(const json_t *info)
+{
+	const json_t *config = json_object_get(info, "config");
+	const char *kernel = out_text(json_object_get(config, "boot"), "kernel");
+	struct out_table table;
+
+	(void)printf("%s%s%s is %s", out_colour_on(stdout, OUT_BOLD), out_text(info, "name"),
+		     out_colour_off(stdout, OUT_BOLD), out_text(info, "state"));
+	if (*out_text(info, "reason"))
+		(void)printf(" (%s)", out_text(info, "reason"));
+	(void)putchar('\n');
+	out_table_init(&table, two_columns, ARRAY_LEN(two_columns));
+	out_cell(&table, OUT_DIM, "kernel");
+	out_cell(&table, OUT_PLAIN, "%s", *kernel ? kernel : "embedded");
+	out_cell(&table, OUT_DIM, "memory");
+	out_cell(&table, OUT_PLAIN, "%s", out_text(json_object_get(config, "memory"), "maximum"));
+	out_cell(&table, OUT_DIM, "uuid");
+	out_cell(&table, OUT_PLAIN, "%s", out_text(info, "uuid"));
+	out_table_print(&table, stdout, "  ");
+	print_host(json_object_get(info, "host"));
+}
+
+static void print_running(const json_t *info, const json_t *memory)
+{
+	print_head(info);
+	print_host(json_object_get(info, "host"));
+	print_memory(info, memory);
+	info_print_policy(memory, out_text(info, "name"));
+	info_print_blocks(memory);
+	info_print_swap(memory);
+	print_statistics(json_object_get(memory, "statistics"));
+	print_devices(json_object_get(info, "devices"));
+}
+
 int cli_info(struct cli_call *call)
 {
 	json_t *info = NULL, *memory = NULL;
 	struct vm vm;
-	int ret = vm_open(call->args[0], &vm);
+	int ret = vm_open(call, call->args[0], &vm);
 
 	if (ret != EXIT_CODE_OK)
 		return ret;
 	ret = vm_call(&vm, "vm.info", NULL, &info);
-	if (ret == EXIT_CODE_OK)
+	if (ret == EXIT_CODE_OK && json_object_get(info, "pid"))
 		ret = vm_call(&vm, "vm.memory", NULL, &memory);
 	if (ret == EXIT_CODE_OK && cli_wants_json(call)) {
-		if (!out_json(json_pack("{s:O, s:O}", "info", info, "memory", memory)))
+		if (!out_json(json_pack("{s:O, s:O*}", "info", info, "memory", memory)))
 			ret = EXIT_CODE_FAILED;
+	} else if (ret == EXIT_CODE_OK && memory) {
+		print_running(info, memory);
 	} else if (ret == EXIT_CODE_OK) {
-		print_head(info);
-		print_memory(info, memory);
-		info_print_policy(memory, vm.name);
-		info_print_blocks(memory);
-		info_print_swap(memory);
-		print_statistics(json_object_get(memory, "statistics"));
-		print_devices(json_object_get(info, "devices"));
+		print_stored(info);
 	}
 	json_decref(info);
 	json_decref(memory);

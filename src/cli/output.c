@@ -73,6 +73,9 @@ void out_cell(struct out_table *table, enum out_colour colour, const char *fmt, 
 	if (vasprintf(&cell->text, fmt, args) < 0)
 		cell->text = NULL;
 	va_end(args);
+	for (char *at = cell->text; at && *at; at++)
+		if (!out_is_printable(*at))
+			*at = '?';
 	cell->colour = colour;
 	table->cell_count += cell->text != NULL;
 }
@@ -82,6 +85,12 @@ void out_cell_bytes(struct out_table *table, uint64_t bytes)
 	char text[UNITS_TEXT_BYTES];
 
 	out_cell(table, OUT_PLAIN, "%s", units_format_size(bytes, text));
+}
+
+void out_words(const char *untrusted_text)
+{
+	for (; *untrusted_text; untrusted_text++)
+		(void)putchar(out_is_printable(*untrusted_text) ? *untrusted_text : '?');
 }
 
 static bool is_right_aligned(const struct out_table *table, unsigned column)

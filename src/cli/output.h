@@ -37,7 +37,8 @@ struct out_cell {
 };
 
 /* Cells are added from left to right, row after row. A header that starts with '>' belongs to a
- * column that is aligned to the right; a table whose headers are all empty shows none. */
+ * column that is aligned to the right; a table whose headers are all empty shows none. A control
+ * character in a cell becomes a question mark. */
 struct out_table {
 	const char *const *headers;
 	unsigned column_count;
@@ -71,6 +72,15 @@ const char *out_short_time(uint64_t time_ns, char text[UNITS_TEXT_BYTES]);
  */
 int out_fail(int exit_code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void out_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* No control character: what a VM says may go to a terminal. */
+static inline bool out_is_printable(char character)
+{
+	return (unsigned char)character >= ' ' && character != '\x7f';
+}
+
+/* To standard output, with a question mark for each control character. */
+void out_words(const char *untrusted_text);
 
 /* Members of a result, with a zero value where one is absent. */
 uint64_t out_u64(const json_t *object, const char *member);

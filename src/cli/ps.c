@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* ps.c - `neap ps`: every VM that has a socket, also those that do not answer.
+/* ps.c - `neap ps`: every VM that has a socket, also those that do not answer; with a daemon also those
+ * that it keeps and that do not run.
  *
- * Each VM is given PS_TIMEOUT_MS; one that hangs costs that, and the others are still shown.
+ * The daemon is asked once for all (ps_daemon.c). Each VM that it does not know is given PS_TIMEOUT_MS;
+ * one that hangs costs that, and the others are still shown.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/ps.h"
 #include "cli/vms.h"
 
 enum { PS_TIMEOUT_MS = 1000 };
@@ -61,9 +64,10 @@ static json_t *row_of(struct vm *vm)
 	return row;
 }
 
-static json_t *all_rows(const json_t *names)
+/* Of all VMs that have a socket, but those of @known. */
+static json_t *own_rows(const json_t *known, struct err *err)
 {
-	json_t *rows = json_array();
+	json_t *names = vm_names(err), *rows = names ? json_array() : NULL;
 
 	for (size_t i = 0; i < json_array_size(names); i++) {
 		struct vm vm = { 0 };
@@ -71,20 +75,25 @@ static json_t *all_rows(const json_t *names)
 
 		(void)snprintf(vm.name, sizeof(vm.name), "%s",
 			       json_string_value(json_array_get(names, i)));
-		if (rpc_vm_path(vm.name, RPC_SOCKET_SUFFIX, vm.path, NULL) == 0)
+		if (!ps_has_row(known, vm.name) &&
+		    rpc_vm_path(vm.name, RPC_SOCKET_SUFFIX, vm.path, NULL) == 0)
 			row = row_of(&vm);
 		if (row)
 			(void)json_array_append_new(rows, row);
 	}
+	json_decref(names);
 	return rows;
 }
 
-static enum out_colour state_colour(const char *state)
+enum out_colour ps_state_colour(const char *state)
 {
 	if (strcmp(state, "running") == 0)
 		return OUT_GREEN;
-	if (strcmp(state, "not answering") == 0 || strcmp(state, "left over") == 0)
+	if (strcmp(state, "not answering") == 0 || strcmp(state, "left over") == 0 ||
+	    strcmp(state, "silent") == 0)
 		return OUT_RED;
+	if (strcmp(state, "stopped") == 0)
+		return OUT_DIM;
 	return OUT_YELLOW;
 }
 
@@ -96,7 +105,7 @@ static void add_row(struct out_table *table, const json_t *row)
 	char text[UNITS_TEXT_BYTES];
 
 	out_cell(table, OUT_BOLD, "%s", out_text(row, "name"));
-	out_cell(table, state_colour(state), "%s", state);
+	out_cell(table, ps_state_colour(state), "%s", state);
 	if (!answers) {
 		for (int i = 0; i < 5; i++)
 			out_cell(table, OUT_PLAIN, "-");
@@ -118,37 +127,74 @@ static void print_rows(const json_t *rows)
 	static const char *const headers[] = { "NAME",	    "STATE",	 ">CPUS", ">MEMORY",
 					       ">RESIDENT", ">RETURNED", ">UP",	  ">PID" };
 	struct out_table table;
-	unsigned left_over = 0;
 
 	out_table_init(&table, headers, ARRAY_LEN(headers));
-	for (size_t i = 0; i < json_array_size(rows); i++) {
-		const json_t *row = json_array_get(rows, i);
-
-		add_row(&table, row);
-		left_over += strcmp(out_text(row, "state"), "left over") == 0;
-	}
+	for (size_t i = 0; i < json_array_size(rows); i++)
+		add_row(&table, json_array_get(rows, i));
 	out_table_print(&table, stdout, "");
-	if (left_over > 0)
+}
+
+static void explain_left_over(const json_t *rows)
+{
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		if (strcmp(out_text(json_array_get(rows, i), "state"), "left over") != 0)
+			continue;
 		out_note("\"left over\": ended without cleaning up; the next VM of that name "
 			 "replaces its socket");
+		return;
+	}
+}
+
+static int print(struct cli_call *call, const struct daemon *daemon, json_t *rows)
+{
+	if (cli_wants_json(call))
+		return out_json(json_incref(rows)) ? EXIT_CODE_OK : EXIT_CODE_FAILED;
+	if (json_array_size(rows) == 0 && cli_flag(call, "selector"))
+		out_note("no VM is selected");
+	else if (json_array_size(rows) == 0)
+		out_note(daemon->client ? "no VM (make one: neap create, or neap run)"
+					: "no VM is running (start one: neap run)");
+	else if (daemon->client)
+		ps_print_daemon_rows(rows);
+	else
+		print_rows(rows);
+	explain_left_over(rows);
+	return EXIT_CODE_OK;
+}
+
+/* With a daemon that was named, or a selector, the daemon's are all. */
+static int list(struct cli_call *call, struct daemon *daemon, json_t **ret_rows)
+{
+	json_t *rows = NULL, *own = NULL;
+	struct err err = { 0 };
+	int ret = EXIT_CODE_OK;
+
+	if (daemon->client)
+		ret = ps_daemon_rows(daemon, cli_flag(call, "selector"), &rows);
+	if (ret != EXIT_CODE_OK)
+		return ret;
+	if (!daemon->client || (!daemon->is_named && !cli_flag(call, "selector")))
+		own = own_rows(rows, &err);
+	if (!daemon->client && !own)
+		return out_fail(EXIT_CODE_FAILED, "%s", err.text);
+	*ret_rows = rows ? rows : json_array();
+	(void)json_array_extend(*ret_rows, own);
+	json_decref(own);
+	return EXIT_CODE_OK;
 }
 
 int cli_ps(struct cli_call *call)
 {
-	struct err err = { 0 };
-	json_t *names = vm_names(&err);
-	json_t *rows;
+	json_t *rows = NULL;
+	struct daemon daemon;
+	int ret = cli_flag(call, "selector") ? daemon_need(call, "VMs are selected", &daemon)
+					     : daemon_open(call, &daemon);
 
-	if (!names)
-		return out_fail(EXIT_CODE_FAILED, "%s", err.text);
-	rows = all_rows(names);
-	json_decref(names);
-	if (cli_wants_json(call))
-		return out_json(rows) ? EXIT_CODE_OK : EXIT_CODE_FAILED;
-	if (json_array_size(rows) == 0)
-		out_note("no VM is running (start one: neap run)");
-	else
-		print_rows(rows);
+	if (ret == EXIT_CODE_OK)
+		ret = list(call, &daemon, &rows);
+	if (ret == EXIT_CODE_OK)
+		ret = print(call, &daemon, rows);
 	json_decref(rows);
-	return EXIT_CODE_OK;
+	daemon_close(&daemon);
+	return ret;
 }

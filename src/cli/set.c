@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* set.c - `neap set NAME KEY=VALUE...`: ask, and with --wait watch until it is done.
  *
+ * Three ways lead to a VM:
+ *   memory= and balloon= move its balloon: at once, and nothing is kept
+ *   what may change while it runs (settings below) goes to the VM itself
+ *   of a VM that a daemon keeps, every option does: the daemon stores it, and passes on what holds at once
+ *
  * Of the balloon "done" is taken == asked: the guest does it. Of the limit it is resident <= limit:
  * the swapper does it. While it waits it shows a line per change; on a terminal the line is redrawn
  * in place. The VM tells of changes (memory.balloon), and is asked again at least every
@@ -13,9 +18,9 @@
 
 #include "base/clock.h"
 #include "cli/commands.h"
+#include "cli/bulk.h"
 #include "cli/output.h"
-#include "cli/vms.h"
-#include "config/suggest.h"
+#include "cli/set.h"
 
 enum { SET_LOOK_MS = 500, SET_WAIT_DEFAULT_S = 30 };
 
@@ -36,11 +41,15 @@ struct setting {
 	const struct progress *progress; /* NULL: done when it is said */
 };
 
-/* What is asked for: one call. */
+/* What is asked for, as a call to the VM itself and as one to the daemon that keeps it. */
 struct request {
-	const char *method; /* NULL: nothing yet */
+	const char *method; /* of the VM; NULL: nothing yet */
 	json_t *params;
 	const struct progress *progress;
+	bool moves_balloon;    /* nothing of it is kept */
+	bool has_two_methods;  /* so the VM itself cannot do it in one call */
+	const char *kept_only; /* something that only a daemon can do */
+	json_t *update;	       /* parameters of vm.update */
 };
 
 static void show_balloon(const json_t *memory, bool redraw)
@@ -135,6 +144,20 @@ static void show_settings(const json_t *memory)
 		     out_u64(policy, "buffer_percent"), out_u64(policy, "weight"));
 }
 
+static void suggest_key(void *ctx, const char *key, const char *metavar, const char *help)
+{
+	(void)metavar;
+	(void)help;
+	suggest_offer(ctx, key);
+}
+
+void set_each_key(set_take_key take, void *ctx)
+{
+	take(ctx, "memory", "SIZE", "what the guest shall keep, now");
+	take(ctx, "balloon", "SIZE", "what it shall hand over, now");
+	set_each_kept_key(take, ctx);
+}
+
 static int wrong_key(const char *text)
 {
 	char word[QUOTE_BYTES], quoted[QUOTE_BYTES], hint[HINT_BYTES];
@@ -142,12 +165,11 @@ static int wrong_key(const char *text)
 
 	(void)snprintf(word, sizeof(word), "%.*s", (int)strcspn(text, "="), text);
 	suggest = suggest_start(word);
-	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
-		suggest_offer(&suggest, settings[i].key);
+	set_each_key(suggest_key, &suggest);
 	return out_fail(EXIT_CODE_USAGE,
 			"%s cannot be set%s (write memory=SIZE, balloon=SIZE, or KEY=VALUE with "
 			"one of memory.limit, memory.minimum, memory.buffer, memory.weight, "
-			"memory.mode)",
+			"memory.mode; of a VM that neapd keeps also any other option)",
 			quote_text(word, quoted), suggest_hint(&suggest, "", hint));
 }
 
@@ -187,7 +209,7 @@ static int add_setting(struct request *request, const struct setting *setting, c
 	json_t *value;
 
 	if (request->method && strcmp(request->method, setting->method) != 0)
-		return out_fail(EXIT_CODE_USAGE, "memory.limit is set by itself: use two commands");
+		request->has_two_methods = true;
 	if (json_object_get(request->params, setting->param))
 		return out_fail(EXIT_CODE_USAGE, "%s is given twice", setting->key);
 	value = read_value(setting, text);
@@ -200,15 +222,48 @@ static int add_setting(struct request *request, const struct setting *setting, c
 	return EXIT_CODE_OK;
 }
 
-static int read_setting(const char *text, struct request *request)
+static const struct setting *find_setting(const char *text)
 {
 	for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
 		size_t len = strlen(settings[i].key);
 
 		if (strncmp(text, settings[i].key, len) == 0 && text[len] == '=')
-			return add_setting(request, &settings[i], text + len + 1);
+			return &settings[i];
 	}
-	return wrong_key(text);
+	return NULL;
+}
+
+static int read_setting(const char *text, struct request *request)
+{
+	const struct setting *setting = find_setting(text);
+	int ret = EXIT_CODE_OK;
+
+	if (setting)
+		ret = add_setting(request, setting, text + strlen(setting->key) + 1);
+	if (ret != EXIT_CODE_OK)
+		return ret;
+	if (setting && !strchr(setting->key, '.')) {
+		request->moves_balloon = true;
+		return EXIT_CODE_OK;
+	}
+	if (!setting)
+		request->kept_only = text;
+	ret = set_keep(request->update, text);
+	return ret == -ENOENT ? wrong_key(text) : ret;
+}
+
+/* What goes together in one command. */
+static int check(const struct request *request)
+{
+	if (request->moves_balloon && request->kept_only)
+		return out_fail(
+			EXIT_CODE_USAGE,
+			"memory= and balloon= hold until something else is said, and %.*s is "
+			"kept: use two commands",
+			(int)strcspn(request->kept_only, "="), request->kept_only);
+	if (request->moves_balloon && request->has_two_methods)
+		return out_fail(EXIT_CODE_USAGE, "memory.limit is set by itself: use two commands");
+	return EXIT_CODE_OK;
 }
 
 /* Waits for the next change, or a while. */
@@ -272,15 +327,10 @@ static void tell_mode(const struct vm *vm, const json_t *result)
 static int ask(struct vm *vm, struct request *request, bool will_wait)
 {
 	json_t *params = request->params, *result;
-	int ret = EXIT_CODE_OK;
+	int ret = will_wait ? vm_subscribe(vm, json_pack("[s]", "memory.balloon")) : EXIT_CODE_OK;
 
-	if (will_wait) {
-		ret = vm_call(vm, "events.subscribe",
-			      json_pack("{s:[s]}", "kinds", "memory.balloon"), &result);
-		if (ret != EXIT_CODE_OK)
-			return ret;
-		json_decref(result);
-	}
+	if (ret != EXIT_CODE_OK)
+		return ret;
 	request->params = NULL;
 	ret = vm_call(vm, request->method, params, &result);
 	if (ret == EXIT_CODE_OK) {
@@ -314,31 +364,110 @@ static int report(struct vm *vm, const struct progress *progress, struct cli_cal
 	return EXIT_CODE_OK;
 }
 
-static int set(struct cli_call *call, struct request *request)
-{
-	uint64_t timeout_ns;
-	struct vm vm;
-	int ret = cli_seconds(cli_flag(call, "timeout"), SET_WAIT_DEFAULT_S, &timeout_ns);
+/* --- by whom ------------------------------------------------------------------------------------ */
 
-	for (unsigned i = 1; i < call->arg_count && ret == EXIT_CODE_OK; i++)
-		ret = read_setting(call->args[i], request);
+/* The VM itself does it. */
+static int set_now(struct cli_call *call, struct vm *vm, struct request *request,
+		   uint64_t timeout_ns)
+{
+	int ret;
+
+	if (request->has_two_methods)
+		return out_fail(EXIT_CODE_USAGE, "memory.limit is set by itself: use two commands");
+	if (request->kept_only)
+		return out_fail(
+			EXIT_CODE_USAGE,
+			"%s: %.*s cannot change while a VM runs, and this one is not kept by neapd "
+			"for another start (neap create makes such VMs)",
+			vm->name, (int)strcspn(request->kept_only, "="), request->kept_only);
+	ret = ask(vm, request, cli_flag(call, "wait") != NULL);
+	return ret == EXIT_CODE_OK ? report(vm, request->progress, call, timeout_ns) : ret;
+}
+
+/* The daemon does it. What holds at once, of a VM that runs, is shown as if the VM had done it. */
+static int set_kept(struct cli_call *call, struct vm *vm, struct request *request, bool runs,
+		    uint64_t timeout_ns)
+{
+	json_t *result = NULL;
+	int ret = vm_call_within(vm, "vm.update", json_incref(request->update),
+				 VM_CHANGE_TIMEOUT_MS, &result);
+
+	if (ret == EXIT_CODE_OK && runs && !request->kept_only)
+		ret = report(vm, request->progress, call, timeout_ns);
+	else if (ret == EXIT_CODE_OK && cli_wants_json(call))
+		ret = out_json(json_incref(result)) ? EXIT_CODE_OK : EXIT_CODE_FAILED;
+	else if (ret == EXIT_CODE_OK)
+		set_say_kept(vm->name, result);
+	json_decref(result);
+	return ret;
+}
+
+/* Is it a daemon's, to be started again with what is set now? */
+static int look_who_keeps(struct vm *vm, bool *ret_is_kept, bool *ret_runs)
+{
+	json_t *info = NULL;
+	int ret = EXIT_CODE_OK;
+
+	*ret_is_kept = false;
+	*ret_runs = true;
+	if (vm->by_daemon)
+		ret = vm_call(vm, "vm.info", NULL, &info);
+	if (vm->by_daemon && ret == EXIT_CODE_OK) {
+		*ret_is_kept =
+			json_is_false(json_object_get(json_object_get(info, "host"), "transient"));
+		*ret_runs = json_object_get(info, "pid") != NULL;
+	}
+	json_decref(info);
+	return ret;
+}
+
+static int set_one(struct cli_call *call, struct request *request, uint64_t timeout_ns)
+{
+	bool is_kept, runs;
+	struct vm vm;
+	int ret = vm_open(call, call->args[0], &vm);
+
 	if (ret != EXIT_CODE_OK)
 		return ret;
-	ret = vm_open(call->args[0], &vm);
-	if (ret != EXIT_CODE_OK)
-		return ret;
-	ret = ask(&vm, request, cli_flag(call, "wait") != NULL);
-	if (ret == EXIT_CODE_OK)
-		ret = report(&vm, request->progress, call, timeout_ns);
+	ret = look_who_keeps(&vm, &is_kept, &runs);
+	if (ret == EXIT_CODE_OK && is_kept && !request->moves_balloon)
+		ret = set_kept(call, &vm, request, runs, timeout_ns);
+	else if (ret == EXIT_CODE_OK)
+		ret = set_now(call, &vm, request, timeout_ns);
 	vm_close(&vm);
 	return ret;
 }
 
+static int set_selected(struct cli_call *call, struct request *request)
+{
+	if (cli_flag(call, "wait"))
+		return out_fail(EXIT_CODE_USAGE,
+				"--wait follows one VM; it does not go with --selector");
+	if (!request->moves_balloon)
+		return set_keep_selected(call, request->update);
+	return bulk_do(call, request->method, json_incref(request->params), VM_CHANGE_TIMEOUT_MS);
+}
+
+static int set(struct cli_call *call, struct request *request)
+{
+	uint64_t timeout_ns;
+	int ret = cli_seconds(cli_flag(call, "timeout"), SET_WAIT_DEFAULT_S, &timeout_ns);
+
+	for (unsigned i = 1; i < call->arg_count && ret == EXIT_CODE_OK; i++)
+		ret = read_setting(call->args[i], request);
+	if (ret == EXIT_CODE_OK)
+		ret = check(request);
+	if (ret != EXIT_CODE_OK)
+		return ret;
+	return call->args[0] ? set_one(call, request, timeout_ns) : set_selected(call, request);
+}
+
 int cli_set(struct cli_call *call)
 {
-	struct request request = { .params = json_object() };
+	struct request request = { .params = json_object(), .update = json_object() };
 	int ret = set(call, &request);
 
 	json_decref(request.params);
+	json_decref(request.update);
 	return ret;
 }

@@ -37,9 +37,8 @@ static bool print_rows(const json_t *answer, bool with_header)
 
 static int ask(struct vm *vm, uint64_t after, json_t **ret_answer, struct err *err)
 {
-	return rpc_client_call(vm->client, "vm.memory.trace",
-			       json_pack("{s:I}", "after", (json_int_t)after), VM_CALL_TIMEOUT_MS,
-			       ret_answer, err);
+	return vm_ask(vm, "vm.memory.trace", json_pack("{s:I}", "after", (json_int_t)after),
+		      VM_CALL_TIMEOUT_MS, ret_answer, err);
 }
 
 static int follow(struct vm *vm, bool once)
@@ -53,7 +52,7 @@ static int follow(struct vm *vm, bool once)
 		int ret = ask(vm, last, &answer, &err);
 		bool printed;
 
-		if (ret == -EPIPE && !first) /* it has ended */
+		if ((ret == -EPIPE || ret == API_ERROR_STATE) && !first) /* it has ended */
 			return EXIT_CODE_OK;
 		if (ret != 0)
 			return vm_say_failure(vm, ret, &err);
@@ -73,7 +72,7 @@ static int follow(struct vm *vm, bool once)
 int trace_policy_vm(struct cli_call *call, const char *name)
 {
 	struct vm vm;
-	int ret = vm_open(name, &vm);
+	int ret = vm_open(call, name, &vm);
 
 	if (ret != EXIT_CODE_OK)
 		return ret;

@@ -11,7 +11,7 @@
 static void make_printable(char *text)
 {
 	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == '\x7f')
+		if (!out_is_printable(*text))
 			*text = '?';
 }
 
@@ -56,7 +56,7 @@ int cli_why(struct cli_call *call)
 {
 	json_t *why = NULL;
 	struct vm vm;
-	int ret = vm_open(call->args[0], &vm);
+	int ret = vm_open(call, call->args[0], &vm);
 
 	if (ret != EXIT_CODE_OK)
 		return ret;

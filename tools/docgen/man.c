@@ -56,12 +56,16 @@ void man_put_tag(const char *before, const char *name, const char *metavar)
 
 static void put_command_flags(const struct cli_command *command)
 {
-	if (!command->flags[0].name)
-		return;
+	const struct cli_flag *flag;
+
 	(void)puts(".RS");
-	for (unsigned i = 0; i < CLI_FLAGS_MAX && command->flags[i].name; i++) {
-		man_put_tag("--", command->flags[i].name, command->flags[i].metavar);
-		man_put(command->flags[i].help);
+	for (unsigned i = 0; (flag = cli_command_flag(command, i)); i++) {
+		char before[] = { '-', flag->letter, ',', ' ', '-', '-', '\0' };
+
+		if (strcmp(flag->name, "help") == 0 || strcmp(flag->name, "host") == 0)
+			continue; /* of every command: the page's own words */
+		man_put_tag(flag->letter ? before : "--", flag->name, flag->metavar);
+		man_put(flag->help);
 		(void)puts(".");
 	}
 	(void)puts(".RE");
