@@ -12,6 +12,7 @@ static struct broker_vm_config broker_config(const struct hosted *vm,
 
 	return (struct broker_vm_config){
 		.name = vm->definition.name,
+		.uuid = vm->definition.uuid,
 		.frame_bytes = settings.frame_bytes,
 		.hugetlbfs_dir = config->memory.hugetlbfs_dir,
 		.startup_bytes = settings.startup_bytes,

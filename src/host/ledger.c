@@ -156,6 +156,44 @@ static struct host_vm claim_of(const struct ledger *ledger, const struct ledger_
 	return vm;
 }
 
+static uint64_t sum_held(const struct ledger *ledger)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < ledger->count; i++)
+		sum += held_by(ledger, ledger->rows[i]);
+	return sum;
+}
+
+/* A VM that starts takes memory before it tells its numbers. What others seem to hold more than before
+ * is thought to be its, up to what it was admitted with: else it would be counted twice, taken and
+ * promised, and the rest would be pressed for it. */
+static void guess_starting(struct ledger *ledger, uint64_t gone_bytes)
+{
+	uint64_t others_bytes, grown_bytes;
+	bool somebody_starts = false;
+
+	for (unsigned i = 0; i < ledger->count; i++)
+		if (ledger->rows[i]->is_starting) {
+			ledger->rows[i]->vm.held_bytes = 0;
+			somebody_starts = true;
+		}
+	others_bytes = less(gone_bytes, sum_held(ledger));
+	if (!ledger->somebody_started || others_bytes < ledger->others_before_bytes)
+		ledger->others_before_bytes = others_bytes;
+	ledger->somebody_started = somebody_starts;
+	grown_bytes = others_bytes - ledger->others_before_bytes;
+	for (unsigned i = 0; i < ledger->count; i++) {
+		struct ledger_row *row = ledger->rows[i];
+
+		if (!row->is_starting)
+			continue;
+		row->vm.held_bytes =
+			align_down(least(row->startup_bytes, grown_bytes), ledger->frame_bytes);
+		grown_bytes -= row->vm.held_bytes;
+	}
+}
+
 static void read_pool(struct ledger *ledger, const struct ledger_reading *reading)
 {
 	uint64_t gone_bytes;
@@ -164,10 +202,9 @@ static void read_pool(struct ledger *ledger, const struct ledger_reading *readin
 	ledger->reading.free_bytes = least(reading->free_bytes, reading->total_bytes);
 	ledger->marks = host_marks(reading->total_bytes);
 	ledger->state = host_state_step(&ledger->marks, ledger->state, ledger->reading.free_bytes);
-	ledger->used_bytes = 0;
-	for (unsigned i = 0; i < ledger->count; i++)
-		ledger->used_bytes += held_by(ledger, ledger->rows[i]);
 	gone_bytes = ledger->reading.total_bytes - ledger->reading.free_bytes;
+	guess_starting(ledger, gone_bytes);
+	ledger->used_bytes = sum_held(ledger);
 	ledger->others_bytes = less(gone_bytes, ledger->used_bytes);
 	ledger->pool_bytes =
 		less(ledger->reading.free_bytes + least(ledger->used_bytes, gone_bytes),

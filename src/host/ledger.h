@@ -27,7 +27,7 @@ struct ledger_row {
 	struct host_vm
 		vm; /* minimum, maximum, want, held, weight, active, reserved; grant: its due */
 	uint64_t startup_bytes; /* while is_starting: its want and its minimum */
-	bool is_starting;	/* admitted, has not told its numbers yet */
+	bool is_starting; /* admitted, has not told its numbers yet; what it holds is a guess */
 	bool is_waiting; /* not admitted yet: what can be had is kept for it, up to startup_bytes */
 	bool is_silent;	 /* does not answer: is promised nothing beyond what it holds */
 	bool is_manual;	 /* its mode is manual or off: never asked for what it has */
@@ -49,7 +49,9 @@ struct ledger {
 	uint64_t pool_bytes; /* that was divided: free and used, less the soft mark */
 	uint64_t used_bytes, others_bytes, granted_bytes, promised_bytes, lent_bytes, owed_bytes;
 	uint64_t room_bytes;
-	uint64_t least_bytes; /* sum of what cannot be taken from anybody */
+	uint64_t others_before_bytes; /* before somebody was starting */
+	bool somebody_started;	      /* at the last step */
+	uint64_t least_bytes;	      /* sum of what cannot be taken from anybody */
 	bool minimums_fit;
 	bool wants_fit; /* everybody's due is its want */
 	struct ledger_row **rows;

@@ -45,6 +45,7 @@ static void put_settings(const struct policy_settings *settings, struct api_usag
 	api_usage_put(usage, API_USAGE_minimum_bytes, settings->minimum_bytes);
 	api_usage_put(usage, API_USAGE_weight, settings->weight);
 	api_usage_put(usage, API_USAGE_mode, settings->mode);
+	api_usage_put(usage, API_USAGE_reserved, settings->reserved);
 }
 
 static void put_decision(const struct policy_decision *decision, struct api_usage *usage)
@@ -65,6 +66,7 @@ static void put_without_policy(const struct machine *machine, struct api_usage *
 	struct policy_settings settings = vm_config_policy(machine->config);
 
 	settings.mode = POLICY_MODE_OFF;
+	settings.reserved = machine->ram && ram_is_reserved(machine->ram);
 	put_settings(&settings, usage);
 	api_usage_put(usage, API_USAGE_want_bytes, settings.maximum_bytes);
 	api_usage_put(usage, API_USAGE_assigned_bytes, settings.maximum_bytes);

@@ -21,7 +21,7 @@
 
 #define POOL_DIR_FORMAT "/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB"
 
-enum { POOL_PATH_BYTES = 128, POOL_TEXT_BYTES = 32 };
+enum { POOL_PATH_BYTES = 512, POOL_TEXT_BYTES = 32 };
 
 static const char *const pool_files[HOSTMEM_POOL_FILES] = {
 	"nr_hugepages",	     "free_hugepages",		"resv_hugepages",
@@ -47,11 +47,17 @@ static int read_number(int fd, uint64_t *ret_number)
 
 int hostmem_reader_open(uint64_t frame_bytes, struct hostmem_reader *ret_reader, struct err *err)
 {
+	return hostmem_reader_open_at("", frame_bytes, ret_reader, err);
+}
+
+int hostmem_reader_open_at(const char *root, uint64_t frame_bytes,
+			   struct hostmem_reader *ret_reader, struct err *err)
+{
 	struct hostmem_reader reader = { .frame_bytes = frame_bytes };
 	char path[POOL_PATH_BYTES];
 	int result = 0;
 
-	(void)snprintf(path, sizeof(path), POOL_DIR_FORMAT, frame_bytes / KIB_BYTES);
+	(void)snprintf(path, sizeof(path), "%s" POOL_DIR_FORMAT, root, frame_bytes / KIB_BYTES);
 	CLEANUP(close_fd)
 	int dir_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir_fd < 0)

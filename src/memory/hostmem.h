@@ -33,6 +33,9 @@ struct hostmem_reader {
 };
 
 int hostmem_reader_open(uint64_t frame_bytes, struct hostmem_reader *ret_reader, struct err *err);
+int hostmem_reader_open_at(const char *root, uint64_t frame_bytes,
+			   struct hostmem_reader *ret_reader,
+			   struct err *err); /* root/sys/...: "", or a made-up host's (tests) */
 void hostmem_reader_close(struct hostmem_reader *reader);
 int hostmem_reader_read(const struct hostmem_reader *reader, struct hostmem_pool *ret_pool,
 			struct err *err);

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* broker.c - see broker.h. The books are ledger.c's, pools broker_pool.c's, starts broker_admit.c's; here
+ * are the VMs' numbers, and what they are told.
+ *
+ * Problem. Grants change a little with each breath of a pool, and VMs need not hear of it; but one that
+ * must give back has to know at once, and one that may not grow any more as well.
+ * Design. Each tick compares what a VM may have with what it was told. It is told
+ *   more, when that is TELL_PERCENT more, or all that it wants;
+ *   less, when that is TELL_PERCENT less, and at once when it has more, or when the pool is short.
+ *
+ * Invariants
+ *  G1  Told are VMs in mode auto that have told their numbers, answer, and are not reserved.
+ *  G2  On a pool that is short nobody's told grant is more than a frame above its grant in the books.
+ *  G3  What a VM believes is right in the end: its numbers have the grant that it lives by, and one
+ *      that is not what it was told, RETELL_MS later, is told again. So neither a lost call nor a
+ *      daemon that was restarted matters.
+ *  G4  For BOOT_GRACE_S after its start or a reset a VM keeps what it starts with, whatever it is told
+ *      (policy); the books have that as its minimum.
+ *
+ * How far above its grant a VM can be (slack)
+ *   Giving back takes time: at most 5 % of what it has and an eighth of what is too much each second
+ *   (policy), so after 60 s it is less than 1 % of that. What it may not go below is its own: minimum
+ *   and floor. A guest may refuse, or help itself from the balloon: with a swap file its RAM is then
+ *   limited to the grant, without one nobody can do more than see it. One that holds more than its
+ *   grant and SLACK_BYTES, and has given nothing back for OVER_MS, is told of (event memory.over).
+ */
+#include "host/broker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/units.h"
+#include "host/broker_internal.h"
+#include "policy/constants.h"
+
+enum { TELL_PERCENT = 2, RETELL_MS = 3000, OVER_MS = 15000 };
+
+#define SLACK_BYTES (16 * MIB_BYTES)
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t most(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint64_t less(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+/* ---- VMs ---- */
+
+int broker_vm_create(struct broker_pool *pool, const struct broker_vm_config *config, void *owner,
+		     struct broker_vm **ret_vm, struct err *err)
+{
+	struct broker_vm *vm = calloc(1, sizeof(*vm));
+	uint64_t maximum_bytes = least(config->maximum_bytes, POLICY_MAXIMUM_MOST_GIB * GIB_BYTES);
+
+	if (!vm)
+		return err_set(err, -ENOMEM, "broker: out of memory");
+	vm->pool = pool;
+	vm->vm = owner;
+	(void)snprintf(vm->row.name, sizeof(vm->row.name), "%s", config->name);
+	(void)snprintf(vm->uuid, sizeof(vm->uuid), "%s", config->uuid ? config->uuid : "");
+	vm->row.vm = (struct host_vm){ .minimum_bytes = config->minimum_bytes,
+				       .maximum_bytes = maximum_bytes,
+				       .weight = config->weight,
+				       .reserved = config->reserved };
+	vm->row.startup_bytes =
+		config->reserved ? maximum_bytes : least(config->startup_bytes, maximum_bytes);
+	*ret_vm = vm;
+	return 0;
+}
+
+int broker_add(struct broker *broker, const struct broker_vm_config *config, void *owner,
+	       struct broker_vm **ret_vm, struct err *err)
+{
+	struct broker_pool *pool;
+	struct broker_vm *vm;
+	int ret = broker_pool_of(broker, config, &pool, err);
+
+	if (ret == 0)
+		ret = broker_vm_create(pool, config, owner, &vm, err);
+	if (ret < 0)
+		return ret;
+	vm->row.is_silent = true; /* until it says what it holds: nothing is promised */
+	if (ledger_add(&pool->ledger, &vm->row) < 0) {
+		free(vm);
+		return err_set(err, -ENOMEM, "broker: out of memory");
+	}
+	vm->next = pool->vms;
+	pool->vms = vm;
+	*ret_vm = vm;
+	return 0;
+}
+
+void broker_remove(struct broker *broker, struct broker_vm *vm)
+{
+	struct broker_vm **at = &vm->pool->vms;
+
+	while (*at != vm)
+		at = &(*at)->next;
+	*at = vm->next;
+	ledger_remove(&vm->pool->ledger, &vm->row);
+	free(vm);
+	broker->wants_tick = true;
+}
+
+uint64_t broker_grant_bytes(const struct broker_vm *vm)
+{
+	return vm->row.told_bytes;
+}
+
+const char *broker_vm_pool(const struct broker_vm *vm)
+{
+	return vm->pool->name;
+}
+
+/* ---- Their numbers ---- */
+
+static void observe_guest(struct broker *broker, struct broker_vm *vm,
+			  const struct api_usage *usage)
+{
+	uint64_t resets = api_usage_get(usage, API_USAGE_resets);
+
+	/* G4. An adopted VM has booted long ago, for all we know. */
+	if (vm->row.is_starting || (vm->has_told && resets != vm->resets))
+		vm->settled_ns = broker->now_ns + (POLICY_BOOT_GRACE_S + 1) * NS_PER_S;
+	vm->resets = resets;
+	if (broker->now_ns >= vm->settled_ns)
+		vm->settled_ns = 0;
+}
+
+static uint64_t smallest(const struct broker_vm *vm, const struct api_usage *usage)
+{
+	uint64_t bytes = most(api_usage_get(usage, API_USAGE_minimum_bytes),
+			      policy_floor_bytes(vm->row.vm.maximum_bytes));
+
+	return vm->settled_ns ? most(bytes, vm->row.startup_bytes) : bytes;
+}
+
+static void observe_numbers(struct broker_vm *vm, const struct api_usage *usage)
+{
+	struct host_vm *row = &vm->row.vm;
+	uint64_t active = least(api_usage_get(usage, API_USAGE_active_percent), 100);
+
+	row->held_bytes = api_usage_get(usage, API_USAGE_resident_bytes);
+	row->minimum_bytes = smallest(vm, usage);
+	row->want_bytes = most(api_usage_get(usage, API_USAGE_want_bytes), row->minimum_bytes);
+	if (api_usage_has(usage, API_USAGE_weight))
+		row->weight =
+			(uint32_t)least(api_usage_get(usage, API_USAGE_weight), POLICY_WEIGHT_MOST);
+	if (api_usage_has(usage, API_USAGE_active_percent))
+		row->active_percent =
+			row->has_active ? host_active_step(row->active_percent, (uint32_t)active)
+					: (uint32_t)active;
+	row->has_active = api_usage_has(usage, API_USAGE_active_percent);
+	if (api_usage_has(usage, API_USAGE_reserved))
+		row->reserved = api_usage_get(usage, API_USAGE_reserved);
+}
+
+/* G3 */
+static void observe_grant(struct broker *broker, struct broker_vm *vm,
+			  const struct api_usage *usage)
+{
+	uint64_t grant_bytes = api_usage_get(usage, API_USAGE_grant_bytes);
+
+	if (vm->row.told_bytes == 0 || broker->now_ns - vm->told_ns >= RETELL_MS * NS_PER_MS)
+		vm->row.told_bytes = grant_bytes;
+}
+
+void broker_observe(struct broker *broker, struct broker_vm *vm, const struct api_usage *usage)
+{
+	bool is_manual = api_usage_get(usage, API_USAGE_mode) != POLICY_MODE_AUTO;
+	bool is_news = !vm->has_told || is_manual != vm->row.is_manual;
+
+	observe_guest(broker, vm, usage);
+	observe_numbers(vm, usage);
+	observe_grant(broker, vm, usage);
+	if (!vm->has_told)
+		vm->row.is_silent = false;
+	vm->has_told = true;
+	vm->row.is_starting = false;
+	vm->row.is_manual = is_manual;
+	vm->may_be_told = !is_manual && !vm->row.vm.reserved;
+	if (is_news || vm->row.vm.want_bytes > vm->row.told_bytes)
+		broker->wants_tick = true;
+}
+
+void broker_set_silent(struct broker *broker, struct broker_vm *vm, bool is_silent)
+{
+	vm->row.is_silent = is_silent || !vm->has_told;
+	broker->wants_tick = true;
+}
+
+/* ---- What they are told ---- */
+
+/* Weight per GiB that it has, idle memory counted four times; see host_policy.h. */
+double broker_rho(const struct host_vm *vm, uint64_t bytes)
+{
+	double active = vm->has_active ? vm->active_percent / 100.0 : 1;
+	double cost = active + POLICY_IDLE_TAX_FACTOR * (1 - active);
+
+	return bytes ? vm->weight * (double)GIB_BYTES / ((double)bytes * cost) : 0;
+}
+
+static void tell_grant(struct broker *broker, struct broker_vm *vm, uint64_t grant_bytes)
+{
+	json_t *data =
+		json_pack("{s:s, s:I, s:I, s:f}", "uuid", vm->uuid, "grant_bytes",
+			  (json_int_t)grant_bytes, "was_bytes", (json_int_t)vm->row.told_bytes,
+			  "rho", broker_rho(&vm->row.vm, vm->row.vm.grant_bytes));
+
+	broker->ops.grant(vm->vm, grant_bytes);
+	if (data)
+		broker->ops.tell(broker->ops.ctx, vm->vm, "memory.grant", data);
+	vm->row.told_bytes = grant_bytes;
+	vm->told_ns = broker->now_ns;
+	vm->lowest_ns = 0;
+}
+
+static bool is_news(const struct ledger *ledger, const struct ledger_row *row, uint64_t grant_bytes)
+{
+	uint64_t told = row->told_bytes;
+	uint64_t step = most(told / 100 * TELL_PERCENT, ledger->frame_bytes);
+
+	if (told == 0)
+		return true;
+	if (grant_bytes > told)
+		return grant_bytes - told >= step ||
+		       (told < row->vm.want_bytes && grant_bytes >= row->vm.want_bytes);
+	if (grant_bytes == told)
+		return false;
+	return told - grant_bytes >= step || grant_bytes < row->vm.held_bytes ||
+	       ledger->state != HOST_CLEAR || !ledger->wants_fit; /* G2 */
+}
+
+static void tell_vm(struct broker *broker, struct broker_vm *vm)
+{
+	const struct ledger *ledger = &vm->pool->ledger;
+	uint64_t grant_bytes = most(vm->row.grant_bytes, ledger->frame_bytes);
+
+	if (!vm->may_be_told || !vm->has_told || vm->row.is_silent) /* G1 */
+		return;
+	if (!broker->config.grants)
+		grant_bytes = 0;
+	if (broker->config.grants ? is_news(ledger, &vm->row, grant_bytes)
+				  : vm->row.told_bytes != 0)
+		tell_grant(broker, vm, grant_bytes);
+}
+
+static void tell_over(struct broker *broker, struct broker_vm *vm)
+{
+	json_t *data = json_pack("{s:s, s:I, s:I}", "uuid", vm->uuid, "grant_bytes",
+				 (json_int_t)vm->row.told_bytes, "held_bytes",
+				 (json_int_t)vm->row.vm.held_bytes);
+
+	vm->is_over = true;
+	if (data)
+		broker->ops.tell(broker->ops.ctx, vm->vm, "memory.over", data);
+}
+
+/* Does it give back what it has above its grant? */
+static void watch_over(struct broker *broker, struct broker_vm *vm)
+{
+	uint64_t held = vm->row.vm.held_bytes;
+	uint64_t may = most(vm->row.told_bytes, vm->row.vm.minimum_bytes) + SLACK_BYTES;
+
+	if (vm->row.told_bytes == 0 || !vm->may_be_told || vm->row.is_silent || held <= may) {
+		vm->lowest_ns = 0;
+		vm->is_over = false;
+		return;
+	}
+	if (vm->lowest_ns == 0 || held < less(vm->lowest_bytes, vm->pool->frame_bytes - 1)) {
+		vm->lowest_bytes = held;
+		vm->lowest_ns = broker->now_ns;
+	}
+	if (!vm->is_over && broker->now_ns - vm->lowest_ns >= OVER_MS * NS_PER_MS)
+		tell_over(broker, vm);
+}
+
+static void tell_state(struct broker *broker, struct broker_pool *pool)
+{
+	const struct ledger *ledger = &pool->ledger;
+	json_t *data;
+
+	if (ledger->state == pool->state_told)
+		return;
+	data = json_pack("{s:s, s:s, s:s, s:I, s:I}", "pool", pool->name, "state",
+			 host_state_names[ledger->state], "was", host_state_names[pool->state_told],
+			 "free_bytes", (json_int_t)ledger->reading.free_bytes, "total_bytes",
+			 (json_int_t)ledger->reading.total_bytes);
+	pool->state_told = ledger->state;
+	if (data)
+		broker->ops.tell(broker->ops.ctx, NULL, "host.pool", data);
+}
+
+/* ---- Ticks ---- */
+
+static bool matters(const struct broker_pool *pool)
+{
+	return pool->vms || pool->first_wait;
+}
+
+void broker_tick(struct broker *broker, uint64_t now_ns)
+{
+	broker->now_ns = now_ns;
+	broker->wants_tick = false;
+	broker_pools_drop_unused(broker);
+	for (struct broker_pool *pool = broker->pools; pool; pool = pool->next) {
+		broker_pool_step(broker, pool);
+		if (matters(pool))
+			tell_state(broker, pool);
+		for (struct broker_vm *vm = pool->vms; vm; vm = vm->next) {
+			watch_over(broker, vm);
+			tell_vm(broker, vm);
+		}
+		broker_serve_waiting(broker, pool);
+	}
+}
+
+bool broker_wants_tick(const struct broker *broker)
+{
+	return broker->wants_tick;
+}
+
+int broker_create(const struct broker_config *config, const struct broker_ops *ops,
+		  struct broker **ret_broker, struct err *err)
+{
+	struct broker *broker = calloc(1, sizeof(*broker));
+	int ret;
+
+	if (!broker)
+		return err_set(err, -ENOMEM, "broker: out of memory");
+	broker->config = *config;
+	broker->ops = *ops;
+	broker->meminfo_fd = -1;
+	for (size_t i = 0; i < HOSTMEM_POOL_FILES; i++)
+		broker->huge.fds[i] = -1;
+	broker->root = strdup(config->root ? config->root : "");
+	ret = broker->root ? broker_pools_open(broker, err)
+			   : err_set(err, -ENOMEM, "broker: out of memory");
+	if (ret < 0) {
+		broker_destroy(broker);
+		return ret;
+	}
+	*ret_broker = broker;
+	return 0;
+}
+
+void broker_destroy(struct broker *broker)
+{
+	if (!broker)
+		return;
+	for (struct broker_pool *pool = broker->pools; pool; pool = pool->next) {
+		broker_free_waiting(pool);
+		while (pool->vms) {
+			struct broker_vm *vm = pool->vms;
+
+			pool->vms = vm->next;
+			free(vm);
+		}
+	}
+	broker_pools_close(broker);
+	free(broker->root);
+	free(broker);
+}

@@ -1,0 +1,719 @@
+/* SPDX-License-Identifier: BSD-2-Clause-Patent */
+/* test_broker.c - the broker on a made-up host: its pools are files that the tests write, its VMs what
+ * the tests say of them. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/units.h"
+#include "host/broker.h"
+#include "policy/host_policy.h"
+
+#include "../support/testing.h"
+
+enum { MOST_EVENTS = 64, KIND_BYTES = 32, PATH_BYTES = 256 };
+
+#define MIB(n) ((uint64_t)(n) << MIB_SHIFT)
+#define GIB(n) ((uint64_t)(n) << GIB_SHIFT)
+
+#define POOL_DIR "sys/kernel/mm/hugepages/hugepages-2048kB"
+
+/* What stands behind the void * of a VM. */
+struct owner {
+	const char *name;
+	struct broker_vm *vm;
+	struct broker_wait *wait;
+	uint64_t grant_bytes; /* told last */
+	unsigned grants;      /* how often */
+	unsigned rooms;	      /* on_room was called */
+};
+
+struct event {
+	struct owner *owner;
+	char kind[KIND_BYTES];
+	json_t *data;
+};
+
+struct world {
+	char root[PATH_BYTES];
+	struct broker *broker;
+	uint64_t now_ns;
+	struct event events[MOST_EVENTS];
+	unsigned event_count;
+};
+
+static struct world world;
+
+static void write_number(const char *name, uint64_t number)
+{
+	char path[2 * PATH_BYTES];
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", world.root, name);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	(void)fprintf(file, "%llu\n", (unsigned long long)number);
+	(void)fclose(file);
+}
+
+static void set_pool(uint64_t total_bytes, uint64_t free_bytes)
+{
+	write_number(POOL_DIR "/nr_hugepages", total_bytes / HUGE_FRAME_BYTES);
+	write_number(POOL_DIR "/free_hugepages", free_bytes / HUGE_FRAME_BYTES);
+	write_number(POOL_DIR "/resv_hugepages", 0);
+	write_number(POOL_DIR "/surplus_hugepages", 0);
+	write_number(POOL_DIR "/nr_overcommit_hugepages", 0);
+}
+
+static void set_ram(uint64_t total_bytes, uint64_t free_bytes)
+{
+	char path[2 * PATH_BYTES];
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "%s/proc/meminfo", world.root);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	(void)fprintf(file, "MemTotal: %llu kB\nMemFree: 1 kB\nMemAvailable: %llu kB\n",
+		      (unsigned long long)(total_bytes / KIB_BYTES),
+		      (unsigned long long)(free_bytes / KIB_BYTES));
+	(void)fclose(file);
+}
+
+static void make_dirs(const char *path)
+{
+	char command[2 * PATH_BYTES];
+
+	(void)snprintf(command, sizeof(command), "mkdir -p %s/%s", world.root, path);
+	assert_int_equal(system(command), 0);
+}
+
+static void on_grant(void *vm, uint64_t grant_bytes)
+{
+	struct owner *owner = vm;
+
+	owner->grant_bytes = grant_bytes;
+	owner->grants++;
+}
+
+static void on_tell(void *ctx, void *vm, const char *kind, json_t *data)
+{
+	struct event *event = &world.events[world.event_count++];
+
+	(void)ctx;
+	assert_true(world.event_count < MOST_EVENTS);
+	event->owner = vm;
+	event->data = data;
+	(void)snprintf(event->kind, sizeof(event->kind), "%s", kind);
+}
+
+static void on_room(void *vm, struct broker_vm *broker_vm)
+{
+	struct owner *owner = vm;
+
+	owner->vm = broker_vm;
+	owner->wait = NULL;
+	owner->rooms++;
+}
+
+static void start_broker(bool grants)
+{
+	const struct broker_ops ops = { .grant = on_grant, .tell = on_tell };
+	struct broker_config config = { .root = world.root, .grants = grants };
+	struct err err = { 0 };
+
+	if (broker_create(&config, &ops, &world.broker, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	world = (struct world){ .root = "/tmp/neap-broker-XXXXXX", .now_ns = NS_PER_S };
+	assert_non_null(mkdtemp(world.root));
+	make_dirs(POOL_DIR);
+	make_dirs("proc");
+	set_pool(GIB(4), GIB(4));
+	set_ram(GIB(8), GIB(8));
+	start_broker(true);
+	return 0;
+}
+
+static void forget_events(void)
+{
+	while (world.event_count > 0)
+		json_decref(world.events[--world.event_count].data);
+}
+
+static int tear_down(void **state)
+{
+	char command[2 * PATH_BYTES];
+
+	(void)state;
+	forget_events();
+	broker_destroy(world.broker);
+	(void)snprintf(command, sizeof(command), "rm -r %s", world.root);
+	return system(command);
+}
+
+static void tick(void)
+{
+	world.now_ns += NS_PER_S;
+	broker_tick(world.broker, world.now_ns);
+}
+
+static void ticks(unsigned count)
+{
+	while (count-- > 0)
+		tick();
+}
+
+static const struct event *last_event(const char *kind)
+{
+	for (unsigned i = world.event_count; i > 0; i--)
+		if (strcmp(world.events[i - 1].kind, kind) == 0)
+			return &world.events[i - 1];
+	return NULL;
+}
+
+static struct broker_vm_config config_of(const char *name, uint64_t startup, uint64_t maximum)
+{
+	return (struct broker_vm_config){ .name = name,
+					  .uuid = "00000000-0000-0000-0000-000000000001",
+					  .frame_bytes = HUGE_FRAME_BYTES,
+					  .startup_bytes = startup,
+					  .minimum_bytes = MIB(64),
+					  .maximum_bytes = maximum,
+					  .weight = 1000 };
+}
+
+static int admit(struct owner *owner, uint64_t startup, uint64_t maximum, bool wait,
+		 struct err *err)
+{
+	struct broker_vm_config config = config_of(owner->name, startup, maximum);
+
+	return broker_admit(world.broker, &config, owner, wait, on_room, &owner->vm, &owner->wait,
+			    err);
+}
+
+static void adopt(struct owner *owner, uint64_t maximum)
+{
+	struct broker_vm_config config = config_of(owner->name, maximum, maximum);
+
+	assert_int_equal(broker_add(world.broker, &config, owner, &owner->vm, NULL), 0);
+}
+
+static struct api_usage usage_of(uint64_t want, uint64_t held)
+{
+	struct api_usage usage = { 0 };
+
+	api_usage_put(&usage, API_USAGE_minimum_bytes, MIB(64));
+	api_usage_put(&usage, API_USAGE_want_bytes, want);
+	api_usage_put(&usage, API_USAGE_resident_bytes, held);
+	api_usage_put(&usage, API_USAGE_weight, 1000);
+	api_usage_put(&usage, API_USAGE_mode, POLICY_MODE_AUTO);
+	return usage;
+}
+
+/* The VM says what it wants and holds, and which grant it lives by. */
+static void says(struct owner *owner, uint64_t want, uint64_t held)
+{
+	struct api_usage usage = usage_of(want, held);
+
+	if (owner->grant_bytes)
+		api_usage_put(&usage, API_USAGE_grant_bytes, owner->grant_bytes);
+	broker_observe(world.broker, owner->vm, &usage);
+}
+
+static struct broker_pool_numbers pool_numbers(const char *name)
+{
+	struct broker_pool_numbers numbers[8];
+	unsigned count = broker_pools(world.broker, numbers, 8);
+
+	for (unsigned i = 0; i < count; i++)
+		if (strcmp(numbers[i].name, name) == 0)
+			return numbers[i];
+	fail_msg("no pool %s", name);
+	return (struct broker_pool_numbers){ 0 };
+}
+
+/* ---- Pools ---- */
+
+static void test_each_kind_of_frame_has_its_pool(void **state)
+{
+	struct owner huge = { .name = "huge" }, small = { .name = "small" };
+	struct broker_vm_config config = config_of("small", GIB(1), GIB(1));
+
+	(void)state;
+	config.frame_bytes = GUEST_PAGE_BYTES;
+	assert_int_equal(admit(&huge, GIB(1), GIB(1), false, NULL), 0);
+	assert_int_equal(
+		broker_admit(world.broker, &config, &small, false, NULL, &small.vm, NULL, NULL), 0);
+	tick();
+	assert_int_equal(pool_numbers("2M").promised_bytes, GIB(1));
+	assert_int_equal(pool_numbers("4K").promised_bytes, GIB(1));
+	assert_int_equal(pool_numbers("4K").total_bytes, GIB(8));
+}
+
+static void test_how_short_a_pool_is_is_told_when_it_changes(void **state)
+{
+	struct owner a = { .name = "a" };
+	const struct event *event;
+
+	(void)state;
+	adopt(&a, GIB(4));
+	says(&a, GIB(4), GIB(4) - MIB(20));
+	set_pool(GIB(4), MIB(20));
+	ticks(2);
+	event = last_event("host.pool");
+	assert_non_null(event);
+	assert_string_equal(json_string_value(json_object_get(event->data, "state")), "low");
+	assert_string_equal(json_string_value(json_object_get(event->data, "was")), "clear");
+	forget_events();
+	ticks(3);
+	assert_null(last_event("host.pool"));
+}
+
+static void test_a_pool_that_cannot_be_read_keeps_its_last_numbers(void **state)
+{
+	struct owner a = { .name = "a" };
+
+	(void)state;
+	adopt(&a, GIB(1));
+	says(&a, GIB(1), MIB(512));
+	tick();
+	write_number(POOL_DIR "/free_hugepages", 0);
+	(void)truncate(strcat(strcpy((char[PATH_BYTES]){ 0 }, world.root),
+			      "/" POOL_DIR "/free_hugepages"),
+		       0);
+	tick();
+	assert_int_equal(pool_numbers("2M").free_bytes, GIB(4));
+}
+
+/* ---- Grants ---- */
+
+static void test_a_vm_is_told_its_grant_when_it_has_told_its_numbers(void **state)
+{
+	struct owner a = { .name = "a" };
+
+	(void)state;
+	assert_int_equal(admit(&a, MIB(512), GIB(2), false, NULL), 0);
+	ticks(2);
+	assert_int_equal(a.grants, 0);
+	says(&a, MIB(512), MIB(100));
+	assert_true(broker_wants_tick(world.broker));
+	tick();
+	assert_int_equal(a.grants, 1);
+	assert_true(a.grant_bytes >= MIB(512));
+	assert_int_equal(broker_grant_bytes(a.vm), a.grant_bytes);
+	assert_non_null(last_event("memory.grant"));
+}
+
+static void test_a_grant_that_hardly_changed_is_not_told_again(void **state)
+{
+	struct owner a = { .name = "a" };
+
+	(void)state;
+	adopt(&a, GIB(2));
+	for (uint64_t i = 0; i < 20; i++) {
+		says(&a, GIB(1), GIB(1) + i % 2 * MIB(2));
+		set_pool(GIB(4), GIB(3) - i % 2 * MIB(2));
+		tick();
+	}
+	assert_int_equal(a.grants, 1);
+}
+
+static void test_one_that_must_give_back_is_told_at_once(void **state)
+{
+	struct owner a = { .name = "a" }, b = { .name = "b" };
+
+	(void)state;
+	adopt(&a, GIB(4));
+	adopt(&b, GIB(4));
+	says(&a, GIB(3), GIB(3));
+	says(&b, MIB(64), 0);
+	set_pool(GIB(4), GIB(1));
+	tick();
+	assert_true(a.grant_bytes >= GIB(3));
+	says(&b, GIB(3), MIB(64));
+	assert_true(broker_wants_tick(world.broker));
+	set_pool(GIB(4), GIB(1) - MIB(64));
+	tick();
+	assert_true(a.grant_bytes < GIB(2));
+	assert_true(b.grant_bytes <= GIB(1));
+}
+
+/* The pool is cut below what is granted, as another program would: all give back, the heavier less. */
+static void test_when_the_pool_shrinks_all_give_back_by_rho(void **state)
+{
+	struct owner light = { .name = "light" }, heavy = { .name = "heavy" };
+	struct api_usage usage = usage_of(GIB(2), GIB(1) + MIB(512));
+
+	(void)state;
+	adopt(&light, GIB(2));
+	adopt(&heavy, GIB(2));
+	set_pool(GIB(4), GIB(1));
+	says(&light, GIB(2), GIB(1) + MIB(512));
+	api_usage_put(&usage, API_USAGE_weight, 3000);
+	broker_observe(world.broker, heavy.vm, &usage);
+	tick();
+	set_pool(GIB(3), 0);
+	tick();
+	assert_true(light.grant_bytes < MIB(920) && light.grant_bytes > MIB(900));
+	assert_int_equal(heavy.grant_bytes, GIB(1) + MIB(512)); /* its due is more: not there yet */
+	set_pool(GIB(8), GIB(5));
+	ticks(2);
+	assert_true(light.grant_bytes >= GIB(2) && heavy.grant_bytes >= GIB(2));
+}
+
+static void test_a_vm_by_hand_and_a_reserved_one_are_told_nothing(void **state)
+{
+	struct owner manual = { .name = "manual" }, reserved = { .name = "reserved" };
+	struct api_usage usage = usage_of(GIB(1), GIB(1));
+
+	(void)state;
+	adopt(&manual, GIB(1));
+	adopt(&reserved, GIB(1));
+	api_usage_put(&usage, API_USAGE_mode, POLICY_MODE_MANUAL);
+	broker_observe(world.broker, manual.vm, &usage);
+	api_usage_put(&usage, API_USAGE_mode, POLICY_MODE_AUTO);
+	api_usage_put(&usage, API_USAGE_reserved, 1);
+	broker_observe(world.broker, reserved.vm, &usage);
+	set_pool(GIB(4), GIB(2));
+	ticks(3);
+	assert_int_equal(manual.grants + reserved.grants, 0);
+}
+
+static void test_a_grant_that_got_lost_is_told_again(void **state)
+{
+	struct owner a = { .name = "a" };
+	struct api_usage usage = usage_of(GIB(1), MIB(512));
+
+	(void)state;
+	adopt(&a, GIB(2));
+	says(&a, GIB(1), MIB(512));
+	tick();
+	assert_int_equal(a.grants, 1);
+	for (int i = 0; i < 6; i++) {
+		broker_observe(world.broker, a.vm, &usage); /* of a grant it knows nothing */
+		tick();
+	}
+	assert_int_equal(a.grants, 2);
+}
+
+static void test_a_grant_of_the_daemon_before_is_not_told_again(void **state)
+{
+	struct owner a = { .name = "a" };
+	struct api_usage usage = usage_of(GIB(1), GIB(1));
+
+	(void)state;
+	set_pool(GIB(4), GIB(3));
+	adopt(&a, GIB(1));
+	api_usage_put(&usage, API_USAGE_grant_bytes, GIB(1));
+	broker_observe(world.broker, a.vm, &usage);
+	ticks(3);
+	assert_int_equal(a.grants, 0);
+	assert_int_equal(broker_grant_bytes(a.vm), GIB(1));
+}
+
+static void test_with_grants_off_an_old_grant_is_taken_back_and_none_is_told(void **state)
+{
+	struct owner a = { .name = "a", .grant_bytes = 1 }, b = { .name = "b" };
+	struct api_usage usage = usage_of(GIB(1), GIB(1));
+
+	(void)state;
+	broker_destroy(world.broker);
+	start_broker(false);
+	adopt(&a, GIB(1));
+	adopt(&b, GIB(1));
+	api_usage_put(&usage, API_USAGE_grant_bytes, GIB(1));
+	broker_observe(world.broker, a.vm, &usage);
+	says(&b, GIB(1), GIB(1));
+	ticks(3);
+	assert_int_equal(a.grants, 1);
+	assert_int_equal(a.grant_bytes, 0);
+	assert_int_equal(b.grants, 0);
+}
+
+static void test_a_booting_guest_keeps_its_startup_memory(void **state)
+{
+	struct owner young = { .name = "young" }, old = { .name = "old" };
+
+	(void)state;
+	assert_int_equal(admit(&young, GIB(2), GIB(2), false, NULL), 0);
+	adopt(&old, GIB(4));
+	says(&young, MIB(100), MIB(64));
+	says(&old, GIB(4), GIB(1));
+	set_pool(GIB(4), GIB(3) - MIB(64));
+	tick();
+	assert_true(young.grant_bytes >= GIB(2) - MIB(64));
+	ticks(60);
+	says(&young, MIB(100), MIB(64));
+	tick();
+	assert_true(young.grant_bytes < MIB(400));
+}
+
+static void test_a_silent_vm_keeps_what_it_holds_and_nothing_more(void **state)
+{
+	struct owner a = { .name = "a" };
+	uint64_t room;
+
+	(void)state;
+	adopt(&a, GIB(2));
+	says(&a, GIB(2), GIB(1));
+	set_pool(GIB(4), GIB(3));
+	tick();
+	room = pool_numbers("2M").room_bytes;
+	broker_set_silent(world.broker, a.vm, true);
+	tick();
+	assert_int_equal(pool_numbers("2M").promised_bytes, 0);
+	assert_int_equal(pool_numbers("2M").used_bytes, GIB(1));
+	assert_int_equal(pool_numbers("2M").room_bytes, room + GIB(1));
+	broker_set_silent(world.broker, a.vm, false);
+	tick();
+	assert_int_equal(pool_numbers("2M").room_bytes, room);
+}
+
+static void test_one_that_gives_nothing_back_is_told_of_once(void **state)
+{
+	struct owner stubborn = { .name = "stubborn" }, obedient = { .name = "obedient" };
+	uint64_t held = GIB(2);
+
+	(void)state;
+	adopt(&stubborn, GIB(2));
+	adopt(&obedient, GIB(2));
+	set_pool(GIB(3), 0);
+	for (int i = 0; i < 40; i++) {
+		says(&stubborn, GIB(2), GIB(1));
+		says(&obedient, GIB(2), held);
+		if (held > obedient.grant_bytes)
+			held -= (held - obedient.grant_bytes) / 8;
+		set_pool(GIB(3), GIB(2) - held);
+		tick();
+		if (i == 2)
+			set_pool(GIB(2), 0);
+	}
+	forget_events();
+	set_pool(GIB(1), 0);
+	for (int i = 0; i < 40; i++) {
+		says(&stubborn, GIB(2), GIB(1));
+		says(&obedient, GIB(2), MIB(64));
+		set_pool(GIB(1) + MIB(64), 0);
+		tick();
+	}
+	assert_int_equal(world.event_count > 0, 1);
+	for (unsigned i = 0, count = 0; i < world.event_count; i++) {
+		if (strcmp(world.events[i].kind, "memory.over") != 0)
+			continue;
+		assert_ptr_equal(world.events[i].owner, &stubborn);
+		assert_int_equal(++count, 1);
+	}
+	assert_non_null(last_event("memory.over"));
+}
+
+static void test_what_a_vm_says_is_bounded_by_what_it_was_admitted_with(void **state)
+{
+	struct owner liar = { .name = "liar" };
+	struct api_usage usage = { 0 };
+
+	(void)state;
+	adopt(&liar, GIB(1));
+	for (unsigned id = 0; id < API_USAGE_COUNT; id++)
+		api_usage_put(&usage, id, INT64_MAX);
+	api_usage_put(&usage, API_USAGE_mode, POLICY_MODE_AUTO);
+	api_usage_put(&usage, API_USAGE_reserved, 0);
+	broker_observe(world.broker, liar.vm, &usage);
+	ticks(2);
+	assert_true(liar.grant_bytes <= GIB(1));
+	assert_true(pool_numbers("2M").used_bytes <= GIB(1));
+}
+
+/* ---- Admission ---- */
+
+static void test_a_start_without_room_is_refused_with_the_numbers(void **state)
+{
+	struct owner a = { .name = "a" }, b = { .name = "web" };
+	struct err err = { 0 };
+
+	(void)state;
+	assert_int_equal(admit(&a, GIB(3), GIB(3), false, NULL), 0);
+	assert_int_equal(admit(&b, GIB(2), GIB(2), false, &err), -ENOMEM);
+	print_message("%s\n", err.text);
+	assert_non_null(strstr(err.text, "web starts with 2 GiB"));
+	assert_non_null(strstr(err.text, "4 GiB free, 3 GiB promised"));
+	assert_int_equal(admit(&b, GIB(5), GIB(5), true, &err), -ENOMEM);
+	print_message("%s\n", err.text);
+	assert_non_null(strstr(err.text, "in all"));
+}
+
+static void test_two_starts_at_once_do_not_get_the_same_memory(void **state)
+{
+	struct owner a = { .name = "a" }, b = { .name = "b" };
+
+	(void)state;
+	assert_int_equal(admit(&a, GIB(2), GIB(2), false, NULL), 0);
+	assert_int_equal(admit(&b, GIB(2), GIB(2), false, NULL), -ENOMEM);
+	broker_remove(world.broker, a.vm);
+	assert_int_equal(admit(&b, GIB(2), GIB(2), false, NULL), 0);
+}
+
+static void test_memory_that_a_starting_vm_takes_is_not_counted_twice(void **state)
+{
+	struct owner a = { .name = "a" }, b = { .name = "b" };
+
+	(void)state;
+	adopt(&a, GIB(2));
+	set_pool(GIB(4), GIB(2));
+	says(&a, GIB(2), GIB(2));
+	tick();
+	assert_int_equal(admit(&b, GIB(1) + MIB(512), GIB(2), false, NULL), 0);
+	set_pool(GIB(4), MIB(512)); /* all of its startup memory, and it has said nothing yet */
+	tick();
+	assert_int_equal(a.grant_bytes >= GIB(2), true);
+	assert_int_equal(pool_numbers("2M").others_bytes, 0);
+	assert_int_equal(pool_numbers("2M").promised_bytes, 0);
+}
+
+static void test_who_waits_starts_when_others_gave_back(void **state)
+{
+	struct owner a = { .name = "a" }, b = { .name = "b" };
+
+	(void)state;
+	adopt(&a, GIB(4));
+	says(&a, GIB(4), GIB(3));
+	set_pool(GIB(4), GIB(1));
+	tick();
+	assert_int_equal(admit(&b, GIB(1) + MIB(512), GIB(2), true, NULL), -EINPROGRESS);
+	assert_non_null(last_event("vm.waits"));
+	tick();
+	assert_int_equal(b.rooms, 0);
+	assert_true(a.grant_bytes < GIB(3));
+	says(&a, GIB(4), GIB(2));
+	set_pool(GIB(4), GIB(2));
+	tick();
+	assert_int_equal(b.rooms, 1);
+	assert_non_null(b.vm);
+	assert_int_equal(pool_numbers("2M").waiting, 0);
+}
+
+static void test_nobody_goes_before_one_that_can_be_served(void **state)
+{
+	struct owner a = { .name = "a" }, b = { .name = "b" }, c = { .name = "c" };
+	struct err err = { 0 };
+
+	(void)state;
+	adopt(&a, GIB(4));
+	says(&a, GIB(4), GIB(3));
+	set_pool(GIB(4), GIB(1));
+	tick();
+	assert_int_equal(admit(&b, GIB(2), GIB(2), true, NULL), -EINPROGRESS);
+	assert_int_equal(admit(&c, MIB(128), MIB(128), false, &err), -ENOMEM);
+	assert_non_null(strstr(err.text, "other VMs wait"));
+	assert_int_equal(admit(&c, MIB(128), MIB(128), true, NULL), -EINPROGRESS);
+	ticks(3);
+	assert_int_equal(c.rooms, 0);
+	broker_stop_waiting(world.broker, b.wait);
+	tick();
+	assert_int_equal(c.rooms, 1);
+}
+
+static void test_one_that_waits_for_an_end_is_overtaken_a_bounded_number_of_times(void **state)
+{
+	enum { SMALL = 20 };
+	struct owner a = { .name = "a" }, big = { .name = "big" }, small[SMALL];
+	struct broker_vm_config config = config_of("a", GIB(3), GIB(3));
+	struct api_usage usage = usage_of(GIB(3), GIB(3));
+	unsigned started = 0;
+
+	(void)state;
+	config.reserved = true;
+	assert_int_equal(broker_add(world.broker, &config, &a, &a.vm, NULL), 0);
+	api_usage_put(&usage, API_USAGE_reserved, 1);
+	broker_observe(world.broker, a.vm, &usage);
+	set_pool(GIB(4), GIB(1));
+	tick();
+	assert_int_equal(admit(&big, GIB(2), GIB(2), true, NULL), -EINPROGRESS);
+	tick();
+	for (unsigned i = 0; i < SMALL; i++) {
+		small[i] = (struct owner){ .name = "small" };
+		started += admit(&small[i], MIB(2), MIB(64), false, NULL) == 0;
+	}
+	assert_int_equal(started, 8);
+	broker_remove(world.broker, a.vm);
+	set_pool(GIB(4), GIB(4));
+	tick();
+	assert_int_equal(big.rooms, 1);
+}
+
+static void test_when_a_vm_ends_all_of_it_is_there_for_others(void **state)
+{
+	struct owner a = { .name = "a" };
+
+	(void)state;
+	assert_int_equal(admit(&a, GIB(3), GIB(3), false, NULL), 0);
+	says(&a, GIB(3), GIB(3));
+	set_pool(GIB(4), GIB(1));
+	tick();
+	broker_remove(world.broker, a.vm);
+	set_pool(GIB(4), GIB(4));
+	tick();
+	assert_int_equal(pool_numbers("2M").used_bytes, 0);
+	assert_int_equal(pool_numbers("2M").promised_bytes, 0);
+	assert_int_equal(pool_numbers("2M").vms, 0);
+}
+
+static void test_the_ledger_is_described_as_host_pools_says(void **state)
+{
+	struct owner a = { .name = "b" }, b = { .name = "a" };
+	json_t *pools, *vms;
+
+	(void)state;
+	adopt(&a, GIB(2));
+	adopt(&b, GIB(2));
+	says(&a, GIB(2), GIB(1));
+	tick();
+	pools = broker_describe(world.broker);
+	vms = json_object_get(json_array_get(pools, 0), "vms");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(pools, 0), "name")),
+			    "2M");
+	assert_int_equal(json_array_size(vms), 2);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(vms, 0), "vm")), "a");
+	assert_false(json_is_true(json_object_get(json_array_get(vms, 0), "answering")));
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(vms, 1), "held_bytes")),
+			 GIB(1));
+	json_decref(pools);
+}
+
+#define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_each_kind_of_frame_has_its_pool),
+		CASE(test_how_short_a_pool_is_is_told_when_it_changes),
+		CASE(test_a_pool_that_cannot_be_read_keeps_its_last_numbers),
+		CASE(test_a_vm_is_told_its_grant_when_it_has_told_its_numbers),
+		CASE(test_a_grant_that_hardly_changed_is_not_told_again),
+		CASE(test_one_that_must_give_back_is_told_at_once),
+		CASE(test_when_the_pool_shrinks_all_give_back_by_rho),
+		CASE(test_a_vm_by_hand_and_a_reserved_one_are_told_nothing),
+		CASE(test_a_grant_that_got_lost_is_told_again),
+		CASE(test_a_grant_of_the_daemon_before_is_not_told_again),
+		CASE(test_with_grants_off_an_old_grant_is_taken_back_and_none_is_told),
+		CASE(test_a_booting_guest_keeps_its_startup_memory),
+		CASE(test_a_silent_vm_keeps_what_it_holds_and_nothing_more),
+		CASE(test_one_that_gives_nothing_back_is_told_of_once),
+		CASE(test_what_a_vm_says_is_bounded_by_what_it_was_admitted_with),
+		CASE(test_a_start_without_room_is_refused_with_the_numbers),
+		CASE(test_two_starts_at_once_do_not_get_the_same_memory),
+		CASE(test_memory_that_a_starting_vm_takes_is_not_counted_twice),
+		CASE(test_who_waits_starts_when_others_gave_back),
+		CASE(test_nobody_goes_before_one_that_can_be_served),
+		CASE(test_one_that_waits_for_an_end_is_overtaken_a_bounded_number_of_times),
+		CASE(test_when_a_vm_ends_all_of_it_is_there_for_others),
+		CASE(test_the_ledger_is_described_as_host_pools_says),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
