@@ -5,12 +5,17 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "base/log_file.h"
+#include "base/units.h"
 
 enum { LOG_LINE_BYTES = 1024, LOG_NAME_BYTES = 64 };
 
 static atomic_int shown_level = LOG_LEVEL_WARN;
 static char shown_name[LOG_NAME_BYTES] = "neap"; /* set once, before threads start */
+static bool shows_time;				 /* likewise */
 
 static const char *const level_names[] = {
 	[LOG_LEVEL_ERROR] = "error",
@@ -29,6 +34,25 @@ void log_set_name(const char *name)
 	(void)snprintf(shown_name, sizeof(shown_name), "%s", name);
 }
 
+void log_show_time(bool shall_show)
+{
+	shows_time = shall_show;
+}
+
+/* The wall clock's, since it is for people. Returns the bytes put there. */
+static int put_time(char *to, size_t capacity)
+{
+	struct timespec now;
+	struct tm utc;
+	size_t len;
+
+	if (!shows_time || clock_gettime(CLOCK_REALTIME, &now) < 0 || !gmtime_r(&now.tv_sec, &utc))
+		return 0;
+	len = strftime(to, capacity, "%Y-%m-%dT%H:%M:%S", &utc);
+	return (int)len + snprintf(to + len, capacity - len, ".%03luZ ",
+				   (unsigned long)now.tv_nsec / (unsigned long)NS_PER_MS);
+}
+
 void log_line(enum log_level level, const char *area, const char *fmt, ...)
 {
 	char line[LOG_LINE_BYTES];
@@ -37,7 +61,9 @@ void log_line(enum log_level level, const char *area, const char *fmt, ...)
 
 	if ((int)level > atomic_load_explicit(&shown_level, memory_order_relaxed))
 		return;
-	used = snprintf(line, sizeof(line), "%s: %s: %s: ", shown_name, level_names[level], area);
+	used = put_time(line, sizeof(line));
+	used += snprintf(line + used, sizeof(line) - (size_t)used, "%s: %s: %s: ", shown_name,
+			 level_names[level], area);
 	va_start(args, fmt);
 	used += vsnprintf(line + used, sizeof(line) - (size_t)used, fmt, args);
 	va_end(args);
@@ -45,4 +71,5 @@ void log_line(enum log_level level, const char *area, const char *fmt, ...)
 		used = (int)sizeof(line) - 2;
 	line[used++] = '\n';
 	(void)!write(STDERR_FILENO, line, (size_t)used);
+	log_file_check();
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* log.h - what happened, one line each, on standard error.
+/* log.h - what happened, one line each, on standard error (which log_file.h can make a file).
  *
  * error: an asked-for thing did not happen.  warn: odd, survived.  info: a rare change of state.
  * debug: per area, off unless asked for. Rooms below machine log nothing above debug.
@@ -8,12 +8,17 @@
 #ifndef NEAP_BASE_LOG_H
 #define NEAP_BASE_LOG_H
 
+#include <stdbool.h>
+
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 void log_set_level(enum log_level level);
 
 /* The name before each line, e.g. the VM's; copied, cut at 63 bytes. */
 void log_set_name(const char *name);
+
+/* Each line begins with the time, UTC: 2026-11-22T06:30:00.123Z. For files; set before threads start. */
+void log_show_time(bool shall_show);
 
 void log_line(enum log_level level, const char *area, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -8,12 +8,11 @@
 
 #include "base/exit_code.h"
 #include "config/vm_config.h"
+#include "config/vm_run.h"
 
 struct cli_programs {
-	/* Run one VM in this process until it ends. @ready_fd >= 0: write one byte there when the
-	 * control socket answers and the guest runs (for --detach), or a sentence of failure.
-	 * @foreground: the terminal is the guest's console. Returns an enum exit_code. */
-	int (*run_vm)(const struct vm_config *config, bool foreground, int ready_fd);
+	/* Run one VM in this process until it ends. Returns an enum exit_code. */
+	int (*run_vm)(const struct vm_config *config, const struct vm_run *run);
 };
 
 int cli_main(int argc, char *argv[], const struct cli_programs *programs);

@@ -17,10 +17,20 @@ static const struct cli_command commands[] = {
 	  "terminal is the guest's console: Ctrl-A x ends the VM, Ctrl-A h shows the other keys. "
 	  "Options come from flags, from --config FILE (vm.json), or both; flags win.\n"
 	  "With --detach the VM runs in the background: neap returns when it is up, prints its name, "
-	  "and the VM's own messages go to NAME.log beside its control socket.",
+	  "and the VM's own messages go to NAME.log beside its control socket, or where --log says.\n"
+	  "A program that supervises VMs learns from --ready-fd that one runs, and from --exit-record "
+	  "how it ended; what becomes of the program is no matter to the VM.",
 	  0, 0, CLI_OPTIONS,
 	  { { "config", "FILE", "read a vm.json first" },
-	    { "detach", NULL, "run in the background; print the VM's name" } },
+	    { "detach", NULL, "run in the background; print the VM's name" },
+	    { "log", "FILE", "append the VM's own messages to FILE; the guest's console is then reached "
+			     "by neap console only" },
+	    { "log-size", "SIZE", "at this size FILE becomes FILE.1, and a new one begins (4M)" },
+	    { "log-keep", "N", "how many older ones are kept: FILE.1 to FILE.N (2)" },
+	    { "exit-record", "FILE", "write how the VM ended into FILE: a JSON object with exit_code, "
+				     "reason, uuid, pid and ended" },
+	    { "ready-fd", "N", "write into this open file once: \"+\" when the VM runs and its socket "
+			       "answers, or the sentence that says why it could not start" } },
 	  cli_run },
 	{ NULL, "create", "[OPTIONS]", "Store a VM with neapd",
 	  "neapd keeps the VM's configuration from now on; neap start starts it, neap set changes it, "

@@ -98,7 +98,7 @@ static void on_quit_key(void *ctx)
 static int up_terminal(struct machine *machine, struct err *err)
 {
 	return terminal_create(&(struct terminal_config){ .io = &machine->io,
-							  .foreground = machine->foreground,
+							  .foreground = machine->run->foreground,
 							  .input = on_typed,
 							  .drained = on_terminal_drained,
 							  .quit = on_quit_key,

@@ -294,6 +294,16 @@ void lifecycle_say_why(struct machine *machine, const char *reason)
 		(void)dprintf(STDERR_FILENO, "neap: %s: %s\n", machine->config->name, reason);
 }
 
+void lifecycle_leave_record(struct machine *machine, int exit_code, const char *reason)
+{
+	struct err err = { 0 };
+
+	if (!atomic_exchange(&machine->life.left_record, true) &&
+	    exit_record_write(&machine->run->exit_place, exit_code, reason, machine->config->uuid,
+			      &err) < 0)
+		log_error("vm", "the exit record: %s", err.text);
+}
+
 static void sleep_ms(unsigned ms)
 {
 	(void)nanosleep(&(struct timespec){ .tv_nsec = (long)(ms * NS_PER_MS) }, NULL);
@@ -306,6 +316,7 @@ void lifecycle_fail(struct machine *machine, const char *why)
 	if (atomic_load(&machine->life.abandoned)) /* on its way */
 		sleep_ms(FAIL_LEAVE_MS);
 	tty_restore();
+	lifecycle_leave_record(machine, EXIT_CODE_FAILED, why);
 	lifecycle_say_why(machine, why); /* S5 */
 	_exit(EXIT_CODE_FAILED);
 }

@@ -7,20 +7,17 @@
 #ifndef NEAP_MACHINE_MACHINE_H
 #define NEAP_MACHINE_MACHINE_H
 
-#include <stdbool.h>
-
 #include "config/vm_config.h"
+#include "config/vm_run.h"
 
 /**
  * machine_run() - build the VM, run it, return when it has ended
- * @config:     checked; outlives the call
- * @foreground: standard input and output are the guest's console
- * @ready_fd:   >= 0: told once: '+' when the control socket answers and the guest runs, else the
- *              sentence that says why not; then closed. < 0: sentences go to standard error.
+ * @config: checked; outlives the call, as does @run
+ * @run:    its exit record is written before the return, whatever happened
  *
  * Return: an enum exit_code, or EXIT_CODE_GUEST_STATUS + n.
  * Context: the main thread, with no other thread running yet.
  */
-int machine_run(const struct vm_config *config, bool foreground, int ready_fd);
+int machine_run(const struct vm_config *config, const struct vm_run *run);
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/ratelimit.h"
 #include "boot/boot.h"
 #include "config/vm_config.h"
+#include "config/vm_run.h"
 #include "device/acpi_ged.h"
 #include "device/board.h"
 #include "device/bus.h"
@@ -117,7 +118,8 @@ struct lifecycle {
 	/* The process has to end without waiting for its threads: some sleep for memory. Written by
 	 * control, then lifecycle_fail() may look. */
 	atomic_bool abandoned;
-	atomic_bool said_why; /* whoever sets it prints the reason */
+	atomic_bool said_why;	 /* whoever sets it prints the reason */
+	atomic_bool left_record; /* likewise: the exit record */
 
 	pthread_mutex_t lock; /* the three below: any thread */
 	enum machine_request request;
@@ -139,7 +141,7 @@ struct events {
 
 struct machine {
 	const struct vm_config *config; /* fixed */
-	bool foreground;		/* fixed */
+	const struct vm_run *run;	/* fixed */
 	unsigned part_count;		/* control: rows of build.c's table that are up */
 	struct loop control, io;
 
@@ -224,6 +226,8 @@ void lifecycle_request(struct machine *machine, enum machine_request request, ui
 _Noreturn void lifecycle_fail(struct machine *machine,
 			      const char *why); /* any thread but control, io and vCPUs */
 void lifecycle_say_why(struct machine *machine, const char *reason); /* any thread; once */
+/* Any thread; once. */
+void lifecycle_leave_record(struct machine *machine, int exit_code, const char *reason);
 
 /* events.c; control unless said otherwise */
 int events_init(struct machine *machine, struct err *err);

@@ -446,7 +446,7 @@ static int serve(struct fake *fake, int ready_fd)
 	(void)uv_timer_start(&fake->timer, on_tick, FAKE_TICK_MS, FAKE_TICK_MS);
 	enter(fake, API_STATE_RUNNING, "");
 	if (ready_fd >= 0)
-		(void)fd_write_full(ready_fd, "\n", 1);
+		(void)fd_write_full(ready_fd, &(char){ VM_RUN_READY }, 1);
 	(void)uv_run(&fake->loop, UV_RUN_DEFAULT);
 	drop_console(fake);
 	rpc_server_destroy(fake->server);
@@ -456,7 +456,7 @@ static int serve(struct fake *fake, int ready_fd)
 	return fake->exit_code;
 }
 
-static int run_fake(const struct vm_config *config, bool foreground, int ready_fd)
+static int run_fake(const struct vm_config *config, const struct vm_run *run)
 {
 	struct fake fake = { .config = config,
 			     .console_fd = -1,
@@ -468,8 +468,8 @@ static int run_fake(const struct vm_config *config, bool foreground, int ready_f
 	struct api_backend backend = fake_backend;
 	char path[RPC_PATH_BYTES];
 	struct err err = { 0 };
+	int ready_fd = run->ready_fd;
 
-	(void)foreground;
 	if (behaves(&fake, "fail"))
 		return say_failure(ready_fd, "this host lacks a guest", EXIT_CODE_HOST);
 	if (behaves(&fake, "die"))

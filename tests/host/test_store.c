@@ -389,14 +389,16 @@ static void a_hundred_thousand_files_are_neither_loaded_nor_told_in_full(void **
 	int dir = open(scratch_path("state/vms"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	(void)state;
+	scratch_write("elsewhere", "{}");
 	for (unsigned i = 0; i < FILES; i++) {
 		char name[32];
-		int fd;
 
 		(void)snprintf(name, sizeof(name), i % 2 ? "v%u.json" : "v %u.json", i);
-		fd = openat(dir, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-		assert_int_equal(write(fd, "{}", 2), 2);
-		assert_int_equal(close(fd), 0);
+		if (i % 30000 == 0) { /* a file has so many names at most */
+			(void)unlink(scratch_path("elsewhere"));
+			scratch_write("elsewhere", "{}");
+		}
+		assert_int_equal(linkat(AT_FDCWD, scratch_path("elsewhere"), dir, name, 0), 0);
 	}
 	assert_int_equal(store_load(store, STORE_VMS, load_each, &loaded, &err), 0);
 	assert_int_equal(loaded.count, STORE_OBJECTS_MAX);

@@ -55,10 +55,10 @@ TESTING_INLINE void scratch_write(const char *name, const char *text)
 	assert_int_equal(close(fd), 0);
 }
 
-/* What the file holds, cut at 64 KiB; a static buffer. NULL: there is none. */
+/* What the file holds, cut at 1 MiB; a static buffer. NULL: there is none. */
 TESTING_INLINE const char *scratch_read(const char *name)
 {
-	static char text[65536];
+	static char text[1 << 20];
 	int fd = open(scratch_path(name), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	ssize_t len = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 
