@@ -299,10 +299,13 @@ class HostPoolsResult:
 
     raw: Dict[str, Any] = dataclasses.field(repr=False)
     # per pool: name, frame_bytes, total_bytes, free_bytes, used_bytes (by VMs), granted_bytes, promised_bytes
-    # (granted and not used yet), others_bytes (used by others), room_bytes (could still be promised), state
-    # (clear, soft, hard or low), marks (bytes free below which soft, hard and low begin; clear_bytes),
-    # waiting (VMs that wait for memory: vm, startup_bytes), and vms: vm, uuid, minimum_bytes, want_bytes,
-    # held_bytes, grant_bytes, weight, active_percent (absent when not known), rho, answering
+    # (wanted, granted and not used yet), lent_bytes (granted beyond what is wanted, until somebody needs it),
+    # others_bytes (used by others), room_bytes (could still be promised), state (clear, soft, hard or low),
+    # marks (soft_bytes, hard_bytes and low_bytes free, below which that state begins; clear_bytes, above
+    # which soft ends), waiting (VMs that wait for memory: vm, startup_bytes), and vms: vm, uuid,
+    # minimum_bytes, want_bytes, held_bytes, grant_bytes, weight, active_percent (absent when not known), rho
+    # (weight per GiB that it shall have, idle memory counted four times: reclaimed from the lowest first),
+    # answering
     pools: Optional[List[Any]] = None
 
 
