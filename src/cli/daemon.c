@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* daemon.c - see daemon.h.
  *
- * The usual place is rpc_host_dir(). When root has logged in, $XDG_RUNTIME_DIR is /run/user/0, but the
- * host's daemon was started by the system, without that variable: so root looks in /run/neapd, too.
+ * The usual place is rpc_host_dir(). For whoever has logged in, $XDG_RUNTIME_DIR is /run/user/UID, but the
+ * host's daemon was started by the system, for root and a group: so they look in /run/neapd, too.
  * Source: pam_systemd(8), "XDG_RUNTIME_DIR".
  */
 #include "cli/daemon.h"
@@ -15,14 +15,14 @@
 
 #include "cli/output.h"
 
-#define SYSTEM_SOCKET	 "/run/neapd/" RPC_HOST_SOCKET
-#define ROOT_RUNTIME_DIR "/run/user/0"
+#define SYSTEM_SOCKET "/run/neapd/" RPC_HOST_SOCKET
 
-static bool is_root_at_a_terminal(void)
+static bool is_of_login(const char *runtime)
 {
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	char usual[32];
 
-	return geteuid() == 0 && runtime && strcmp(runtime, ROOT_RUNTIME_DIR) == 0;
+	(void)snprintf(usual, sizeof(usual), "/run/user/%u", (unsigned)geteuid());
+	return strcmp(runtime, usual) == 0;
 }
 
 /* The directory is not made for looking into it. */
@@ -38,8 +38,7 @@ static bool usual_socket(char ret_path[RPC_PATH_BYTES])
 	len = snprintf(ret_path, RPC_PATH_BYTES, "%s/neapd/%s", runtime, RPC_HOST_SOCKET);
 	if (len < 0 || len >= RPC_PATH_BYTES)
 		return false;
-	if (access(ret_path, F_OK) < 0 && is_root_at_a_terminal() &&
-	    access(SYSTEM_SOCKET, F_OK) == 0)
+	if (access(ret_path, F_OK) < 0 && is_of_login(runtime) && access(SYSTEM_SOCKET, W_OK) == 0)
 		(void)snprintf(ret_path, RPC_PATH_BYTES, "%s", SYSTEM_SOCKET);
 	return true;
 }
