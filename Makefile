@@ -5,7 +5,7 @@ SECONDS ?= 30
 MINUTES ?= 12
 JOBS    ?= $(shell nproc)
 
-.PHONY: all demo test test-asan test-tsan test-clang lab bench stress fuzz format tidy install clean help
+.PHONY: all demo test test-asan test-tsan test-clang lab bench stress fuzz format tidy install deb clean help
 
 all: $(BUILD)/build.ninja ## build everything; the program is build/neap
 	ninja -C $(BUILD) -j$(JOBS)
@@ -56,6 +56,9 @@ tidy: ## clang-tidy over src
 
 install: all ## as meson does; DESTDIR works
 	meson install -C $(BUILD)
+
+deb: ## Debian packages, in build/deb (tools/setup test installs what that takes)
+	tools/deb $(BUILD)
 
 clean: ## remove every build directory
 	rm -rf build build-clang build-address-undefined build-thread build-fuzz
