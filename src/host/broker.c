@@ -17,12 +17,16 @@
  *  G4  For BOOT_GRACE_S after its start or a reset a VM keeps what it starts with, whatever it is told
  *      (policy); the books have that as its minimum.
  *
- * How far above its grant a VM can be (slack)
- *   Giving back takes time: at most 5 % of what it has and an eighth of what is too much each second
- *   (policy), so after 60 s it is less than 1 % of that. What it may not go below is its own: minimum
- *   and floor. A guest may refuse, or help itself from the balloon: with a swap file its RAM is then
- *   limited to the grant, without one nobody can do more than see it. One that holds more than its
- *   grant and SLACK_BYTES, and has given nothing back for OVER_MS, is told of (event memory.over).
+ * How far above its grant a VM can be
+ *   What it gives back comes at min(5 % of what it has, 1/8 of what is too much) each second (policy):
+ *   from 4 GiB to 1 GiB in 45 s but for the slack. Its minimum and floor, and its startup memory
+ *   while it boots, are its own; the books have them as its due.
+ *   Slack, for good: the policy's dead band (16 MiB, or 1 % of what it has), and two blocks that were
+ *   under way. What is prepared ahead of touches is no slack: it goes back first (ram_set_grant()).
+ *   Beyond that is a guest that refuses, fragments what it hands over, or helps itself from the
+ *   balloon. With a swap file its RAM is limited to the grant then (policy/swap_plan.c); without
+ *   one nobody can do more than count it as used, and tell: memory.over, when it has more than
+ *   grant and slack, and gave nothing back for OVER_MS.
  */
 #include "host/broker.h"
 
@@ -35,9 +39,7 @@
 #include "host/broker_internal.h"
 #include "policy/constants.h"
 
-enum { TELL_PERCENT = 2, RETELL_MS = 3000, OVER_MS = 15000 };
-
-#define SLACK_BYTES (16 * MIB_BYTES)
+enum { TELL_PERCENT = 2, RETELL_MS = 3000, OVER_MS = 15000, SLACK_BLOCKS = 2 };
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -266,11 +268,17 @@ static void tell_over(struct broker *broker, struct broker_vm *vm)
 		broker->ops.tell(broker->ops.ctx, vm->vm, "memory.over", data);
 }
 
+static uint64_t slack_of(uint64_t has_bytes)
+{
+	return most(POLICY_BAND_MIB * MIB_BYTES, has_bytes / 100 * POLICY_BAND_PERCENT) +
+	       SLACK_BLOCKS * HUGE_FRAME_BYTES;
+}
+
 /* Does it give back what it has above its grant? */
 static void watch_over(struct broker *broker, struct broker_vm *vm)
 {
 	uint64_t held = vm->row.vm.held_bytes;
-	uint64_t may = most(vm->row.told_bytes, vm->row.vm.minimum_bytes) + SLACK_BYTES;
+	uint64_t may = most(vm->row.told_bytes, vm->row.vm.minimum_bytes) + slack_of(held);
 
 	if (vm->row.told_bytes == 0 || !vm->may_be_told || vm->row.is_silent || held <= may) {
 		vm->lowest_ns = 0;

@@ -145,6 +145,10 @@ static void act(void *ctx, const struct policy_record *record)
 	struct balloon_counters counters;
 	uint64_t bytes;
 
+	ram_set_grant(machine->ram,
+		      record->settings.mode == POLICY_MODE_AUTO && !record->settings.reserved
+			      ? record->input.grant_bytes
+			      : 0);
 	if (record->settings.mode != POLICY_MODE_AUTO)
 		return;
 	if (can_swap(machine))
@@ -246,7 +250,10 @@ void policy_state_changed(struct machine *machine, enum api_state now)
 void policy_set_mode(struct machine *machine, enum policy_mode mode)
 {
 	atomic_store(&machine->policy.mode, mode);
-	if (mode != POLICY_MODE_AUTO && can_swap(machine))
+	if (mode == POLICY_MODE_AUTO)
+		return;
+	ram_set_grant(machine->ram, 0);
+	if (can_swap(machine))
 		set_smaller_limit(machine, false, 0);
 }
 

@@ -237,9 +237,12 @@ static bool in_famine(const struct ahead *ahead, uint64_t now_ns)
 static void look_at_limit(const struct ahead *ahead, struct stock_view *view)
 {
 	uint64_t limit = atomic_load_explicit(&ahead->limit_blocks, memory_order_relaxed);
+	uint64_t grant = atomic_load_explicit(&ahead->grant_blocks, memory_order_relaxed);
 	uint64_t held = ahead->ram->frames.block_count - count_in(ahead, FRAME_ABSENT) -
 			count_in(ahead, FRAME_SWAPPED);
 
+	if (grant && (limit == 0 || grant < limit))
+		limit = grant;
 	if (limit == 0)
 		view->limit_room = UINT64_MAX;
 	else if (held < limit)

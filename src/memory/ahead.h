@@ -40,6 +40,7 @@ struct ahead {
 	struct known gone; /* blocks that were given back: not prepared unless asked for */
 
 	_Atomic uint64_t limit_blocks; /* of the VM; 0: none */
+	_Atomic uint64_t grant_blocks; /* the same of who divides the host */
 	_Atomic uint64_t famine_ns;    /* the last one; 0: none yet */
 	_Atomic uint64_t room_blocks;  /* stock_room.ahead as of the latest reading */
 	_Atomic uint64_t drop_cursor;

@@ -173,6 +173,12 @@ int ram_set_limit(struct ram *ram, uint64_t limit_bytes)
 	return 0;
 }
 
+void ram_set_grant(struct ram *ram, uint64_t grant_bytes)
+{
+	if (ram->keeper)
+		keeper_set_grant(ram->keeper, grant_bytes);
+}
+
 bool ram_has_pager(const struct ram *ram)
 {
 	return ram->pager != NULL;

@@ -234,6 +234,16 @@ void keeper_set_limit(struct keeper *keeper, uint64_t limit_bytes)
 	wake(keeper);
 }
 
+void keeper_set_grant(struct keeper *keeper, uint64_t grant_bytes)
+{
+	uint64_t blocks = grant_bytes >> BLOCK_SHIFT;
+
+	if (grant_bytes && blocks == 0)
+		blocks = 1;
+	if (atomic_exchange(&keeper->ahead.grant_blocks, blocks) != blocks)
+		wake(keeper);
+}
+
 void keeper_read_statistics(const struct keeper *keeper, struct ram_statistics *statistics)
 {
 	sampler_read_statistics(&keeper->sampler, statistics);

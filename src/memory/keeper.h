@@ -36,6 +36,9 @@ void keeper_prepare(struct keeper *keeper, uint64_t first_block, uint64_t block_
 /* The VM's limit (ram_set_limit()): nothing is prepared beyond it. 0: none. Any thread. */
 void keeper_set_limit(struct keeper *keeper, uint64_t limit_bytes);
 
+/* And what it was granted of the host (ram_set_grant()). */
+void keeper_set_grant(struct keeper *keeper, uint64_t grant_bytes);
+
 void keeper_read_statistics(const struct keeper *keeper, struct ram_statistics *statistics);
 
 /* Blocks that were sampled and not touched since, the coldest first: for the swapper. Any thread.

@@ -137,6 +137,10 @@ enum frame_state ram_block_state(const struct ram *ram, uint64_t block);
  * limit. Returns at once; -EOPNOTSUPP: there is no swap. Any thread. */
 int ram_set_limit(struct ram *ram, uint64_t limit_bytes);
 
+/* What the VM may have of the host: nothing that would take it beyond that is prepared ahead, and what
+ * is prepared goes back first. The guest itself is the balloon's matter. 0: no grant. Any thread. */
+void ram_set_grant(struct ram *ram, uint64_t grant_bytes);
+
 /* Bytes of the host's memory that the backing file holds now (exact; one fstat). Any thread. */
 uint64_t ram_resident_bytes(const struct ram *ram);
 

@@ -8,7 +8,8 @@
  *    a host with three quarters free has a full stock, one with half has none, and in between it
  *    shrinks step by step, so that nothing flaps. The last quarter is left to streams. While some of
  *    the VM is in swap there is no stock: that is brought back first.
- *  - Neither takes the VM above its limit; one that is above gives these back first. After a famine there is nothing at all for a while.
+ *  - Neither takes the VM above its limit or its grant; one that is above gives these back first. After
+ *    a famine there is nothing at all for a while.
  * Several VMs on a host each take at most a quarter of what is left, so all of them together leave
  * some, and all of them shrink before the pool is half empty.
  */

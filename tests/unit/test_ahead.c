@@ -381,6 +381,25 @@ static void the_limit_holds_for_what_is_prepared(void **state)
 	assert_int_equal(count_fresh(lab), STOCK);
 }
 
+static void a_grant_holds_for_what_is_prepared_as_a_limit_does(void **state)
+{
+	struct lab *lab = *state;
+
+	atomic_store(&lab->ahead.grant_blocks, 8);
+	pass(lab, NS_PER_S);
+	assert_int_equal(count_fresh(lab), 7);
+	atomic_store(&lab->ahead.limit_blocks, 5); /* the smaller of the two */
+	pass(lab, NS_PER_MS);
+	assert_int_equal(count_fresh(lab), 4);
+	atomic_store(&lab->ahead.grant_blocks, 3);
+	pass(lab, NS_PER_MS);
+	assert_int_equal(count_fresh(lab), 2);
+	atomic_store(&lab->ahead.limit_blocks, 0);
+	atomic_store(&lab->ahead.grant_blocks, 0);
+	pass(lab, 3 * NS_PER_S);
+	assert_int_equal(count_fresh(lab), STOCK);
+}
+
 static void switched_off_it_does_nothing(void **state)
 {
 	struct lab *lab = *state;
@@ -506,6 +525,7 @@ int main(void)
 		WITH_LAB(a_wish_is_granted_some_now_and_the_rest_soon),
 		WITH_LAB(wishes_without_end_are_forgotten),
 		WITH_LAB(the_limit_holds_for_what_is_prepared),
+		WITH_LAB(a_grant_holds_for_what_is_prepared_as_a_limit_does),
 		WITH_LAB(switched_off_it_does_nothing),
 		WITH_LAB(threads_at_once_leave_the_counts_right),
 	};
