@@ -19,7 +19,7 @@
  *
  * How far above its grant a VM can be
  *   What it gives back comes at min(5 % of what it has, 1/8 of what is too much) each second (policy):
- *   from 4 GiB to 1 GiB in 45 s but for the slack. Its minimum and floor, and its startup memory
+ *   from 4 GiB to 1 GiB in 46 s, but for the slack. Its minimum and floor, and its startup memory
  *   while it boots, are its own; the books have them as its due.
  *   Slack, for good: the policy's dead band (16 MiB, or 1 % of what it has), and two blocks that were
  *   under way. What is prepared ahead of touches is no slack: it goes back first (ram_set_grant()).
