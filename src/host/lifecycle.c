@@ -205,6 +205,8 @@ static void spawn(struct hosted *vm)
 				       .name = vm->definition.name,
 				       .config = vm->definition.config,
 				       .log_path = log_path,
+				       .log_bytes = config->log.bytes,
+				       .log_keep = config->log.keep,
 				       .exit_path = exit_path,
 				       .start_timeout_ns = config->vm.ready_s * NS_PER_S };
 	struct err err = { 0 };

@@ -37,10 +37,12 @@ struct process_end {
 };
 
 struct process_start {
-	const char *neap_path;	   /* the program `neap` */
-	const char *name;	   /* of the VM */
-	const json_t *config;	   /* as vm.json */
-	const char *log_path;	   /* rotated by the VM: neap run --log */
+	const char *neap_path; /* the program `neap`: absolute, or to be found on PATH */
+	const char *name;      /* of the VM */
+	const json_t *config;  /* as vm.json */
+	const char *log_path;  /* rotated by the VM: neap run --log */
+	uint64_t log_bytes;    /* --log-size, and --log-keep; 0: neap's own defaults of both */
+	unsigned log_keep;
 	const char *exit_path;	   /* neap run --exit-record */
 	uint64_t start_timeout_ns; /* 0: as long as it takes */
 };
@@ -49,11 +51,22 @@ struct process; /* opaque */
 
 struct process_ops {
 	/* A started VM runs and its socket answers (@code 0), or could not start (an enum exit_code, and
-	 * its sentence); then on_end follows. Not for adopted ones. */
+	 * its sentence); then on_end follows. Not for adopted ones. One that ends before it said anything
+	 * could not start; one that says nothing in time is killed. */
 	void (*on_ready)(void *ctx, int code, const char *sentence);
-	void (*on_end)(void *ctx, const struct process_end *end); /* once; the process is gone */
+	/* Once; the process is gone, and the owner forgets it. */
+	void (*on_end)(void *ctx, const struct process_end *end);
 };
 
+/**
+ * process_spawn() - start a VM
+ *
+ * It leads a session of its own, its signals are as if nobody had touched them, its standard input is
+ * its configuration and then nothing, and of our descriptors it has one end of a pipe until it runs.
+ * It inherits our environment but for what systemd said to us alone.
+ *
+ * Return: 0: it is on its way, and on_end will be called; a negative errno: there is no process.
+ */
 int process_spawn(uv_loop_t *loop, const struct process_start *start, const struct process_ops *ops,
 		  void *ctx, struct process **ret_process, struct err *err);
 
@@ -63,8 +76,9 @@ int process_adopt(uv_loop_t *loop, const struct process_identity *identity, cons
 		  struct err *err);
 
 const struct process_identity *process_identity(const struct process *process);
-int process_signal(struct process *process,
-		   int signal); /* through its pidfd: never another process */
+
+/* Through its pidfd: never another process. -ESRCH: it is gone. */
+int process_signal(struct process *process, int signal);
 
 /* Stop watching; the process goes on. No callback comes after. NULL is fine. */
 void process_forget(struct process *process);
