@@ -16,6 +16,7 @@
  *   state N NAME   and that state
  *   note KIND N    an event of that kind about it
  *   jump MS        the clock jumps
+ *   steps N        N steps of the page's history pass in no time
  *   render N       say how many microseconds a text of /metrics takes, best of N
  *   rss            say how many bytes of memory this process has
  * Each is answered with a line, "done" if there is nothing to say. At the end of its input it ends.
@@ -45,6 +46,8 @@ static uint64_t started_ns;
 static void (*listener)(void *ctx, const struct hosted *vm, const char *kind, const json_t *data);
 static void *listener_ctx;
 static uv_loop_t loop;
+static unsigned steps_to_go;
+static bool is_over;
 
 /* This program's time. */
 int clock_gettime(clockid_t id, struct timespec *ret_time)
@@ -213,7 +216,7 @@ unsigned broker_pools(const struct broker *broker, struct broker_pool_numbers *r
 		pool.granted_bytes += api_usage_get(&all[i]->usage, API_USAGE_grant_bytes);
 		pool.vms++;
 	}
-	pool.total_bytes = align_down(most / 100 * 68, GIB_BYTES) + GIB_BYTES;
+	pool.total_bytes = align_down(most / 100 * 76, GIB_BYTES) + GIB_BYTES;
 	pool.others_bytes = pool.total_bytes / 40;
 	free_bytes = pool.total_bytes - pool.others_bytes;
 	pool.used_bytes = pool.used_bytes < free_bytes ? pool.used_bytes : free_bytes;
@@ -300,6 +303,10 @@ static bool obey(const char *what, unsigned number, const char *first, const cha
 		*what == 'r' && what[1] == 'e' ? say_render_time(number) : say_memory();
 		return true;
 	}
+	if (strcmp(what, "steps") == 0) {
+		steps_to_go = number;
+		return true; /* main() answers when they have passed */
+	}
 	if (strcmp(what, "jump") == 0)
 		jumped_ns += (int64_t)(number * NS_PER_MS);
 	else if (strcmp(what, "note") == 0)
@@ -351,7 +358,7 @@ static void on_input(uv_poll_t *poll, int status, int events)
 
 	(void)status, (void)events;
 	if (got <= 0) {
-		uv_stop(&loop);
+		is_over = true;
 		uv_close((uv_handle_t *)poll, NULL);
 		return;
 	}
@@ -363,6 +370,14 @@ static void on_input(uv_poll_t *poll, int status, int events)
 	}
 	len -= (size_t)(line - text);
 	memmove(text, line, len);
+}
+
+static void pass_steps(void)
+{
+	for (; steps_to_go > 0; steps_to_go--) {
+		jumped_ns += STEP_MS * (int64_t)NS_PER_MS;
+		(void)uv_run(&loop, UV_RUN_NOWAIT);
+	}
 }
 
 int main(int argc, char **argv)
@@ -386,15 +401,20 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "fake-host: %s\n", err.text);
 		return 1;
 	}
-	for (int step = 0; step < atoi(argv[4]); step++) {
-		jumped_ns += STEP_MS * (int64_t)NS_PER_MS;
-		(void)uv_run(&loop, UV_RUN_NOWAIT);
-	}
+	steps_to_go = (unsigned)atoi(argv[4]);
+	pass_steps();
 	(void)uv_poll_init(&loop, &input, STDIN_FILENO);
 	(void)uv_poll_start(&input, UV_READABLE, on_input);
 	(void)puts("ready");
 	(void)fflush(stdout);
-	(void)uv_run(&loop, UV_RUN_DEFAULT);
+	while (!is_over) {
+		(void)uv_run(&loop, UV_RUN_ONCE);
+		if (steps_to_go > 0) {
+			pass_steps();
+			(void)puts("done");
+			(void)fflush(stdout);
+		}
+	}
 	metrics_destroy(metrics);
 	(void)uv_run(&loop, UV_RUN_DEFAULT);
 	(void)uv_loop_close(&loop);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""embed.py HTML CSS JS - print C source with the page as one document (host/page.h).
+"""embed.py HTML CSS JS... - print C source with the page as one document (host/page.h).
 
 The style and the script go between the document's empty <style> and <script>, and the policy allows what has
 exactly their hashes and nothing else.
@@ -20,7 +20,8 @@ def hash_of(text):
 
 
 def main():
-    html, css, script = (read(path) for path in sys.argv[1:])
+    html, css, *scripts = (read(path) for path in sys.argv[1:])
+    script = "".join(scripts)
     for empty, name, text in (("<style></style>", "style", css), ("<script></script>", "script", script)):
         if html.count(empty) != 1 or f"</{name}" in text:
             sys.exit(f"embed.py: the page must have one {empty}, and its text must not end it")
