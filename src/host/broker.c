@@ -348,9 +348,6 @@ int broker_create(const struct broker_config *config, const struct broker_ops *o
 		return err_set(err, -ENOMEM, "broker: out of memory");
 	broker->config = *config;
 	broker->ops = *ops;
-	broker->meminfo_fd = -1;
-	for (size_t i = 0; i < HOSTMEM_POOL_FILES; i++)
-		broker->huge.fds[i] = -1;
 	broker->root = strdup(config->root ? config->root : "");
 	ret = broker->root ? broker_pools_open(broker, err)
 			   : err_set(err, -ENOMEM, "broker: out of memory");

@@ -7,7 +7,7 @@
 
 #include "host/broker.h"
 #include "host/ledger.h"
-#include "memory/hostmem.h"
+#include "memory/gauges.h"
 
 struct broker_pool;
 
@@ -39,6 +39,7 @@ struct broker_pool {
 	char *dir; /* of a mount, or NULL */
 	dev_t dev; /* of a mount */
 	uint64_t frame_bytes;
+	struct gauges *gauges;
 	struct ledger ledger;
 	enum host_state state_told;
 	bool cannot_read; /* and that was said */
@@ -52,8 +53,6 @@ struct broker {
 	struct broker_config config;
 	struct broker_ops ops;
 	char *root;
-	struct hostmem_reader huge; /* fds -1: this host has none */
-	int meminfo_fd;
 	struct broker_pool *pools; /* 2M, 4K, then mounts */
 	uint64_t now_ns;	   /* of the last tick */
 	bool wants_tick;

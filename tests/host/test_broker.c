@@ -46,7 +46,7 @@ struct world {
 
 static struct world world;
 
-static void write_number(const char *name, uint64_t number)
+static void write_text(const char *name, const char *text)
 {
 	char path[2 * PATH_BYTES];
 	FILE *file;
@@ -54,8 +54,16 @@ static void write_number(const char *name, uint64_t number)
 	(void)snprintf(path, sizeof(path), "%s/%s", world.root, name);
 	file = fopen(path, "w");
 	assert_non_null(file);
-	(void)fprintf(file, "%llu\n", (unsigned long long)number);
+	(void)fputs(text, file);
 	(void)fclose(file);
+}
+
+static void write_number(const char *name, uint64_t number)
+{
+	char text[32];
+
+	(void)snprintf(text, sizeof(text), "%llu\n", (unsigned long long)number);
+	write_text(name, text);
 }
 
 static void set_pool(uint64_t total_bytes, uint64_t free_bytes)
@@ -69,16 +77,13 @@ static void set_pool(uint64_t total_bytes, uint64_t free_bytes)
 
 static void set_ram(uint64_t total_bytes, uint64_t free_bytes)
 {
-	char path[2 * PATH_BYTES];
-	FILE *file;
+	char text[PATH_BYTES];
 
-	(void)snprintf(path, sizeof(path), "%s/proc/meminfo", world.root);
-	file = fopen(path, "w");
-	assert_non_null(file);
-	(void)fprintf(file, "MemTotal: %llu kB\nMemFree: 1 kB\nMemAvailable: %llu kB\n",
-		      (unsigned long long)(total_bytes / KIB_BYTES),
-		      (unsigned long long)(free_bytes / KIB_BYTES));
-	(void)fclose(file);
+	(void)snprintf(text, sizeof(text),
+		       "MemTotal: %llu kB\nMemFree: 1 kB\nMemAvailable: %llu kB\n",
+		       (unsigned long long)(total_bytes / KIB_BYTES),
+		       (unsigned long long)(free_bytes / KIB_BYTES));
+	write_text("proc/meminfo", text);
 }
 
 static void make_dirs(const char *path)
@@ -256,6 +261,22 @@ static void test_each_kind_of_frame_has_its_pool(void **state)
 	assert_int_equal(pool_numbers("4K").total_bytes, GIB(8));
 }
 
+static void test_ordinary_memory_is_bounded_by_the_cgroup_of_the_daemon(void **state)
+{
+	(void)state;
+	broker_destroy(world.broker);
+	make_dirs("proc/self");
+	make_dirs("sys/fs/cgroup/neapd");
+	write_text("proc/self/cgroup", "0::/neapd\n");
+	write_number("sys/fs/cgroup/neapd/memory.max", GIB(2));
+	write_number("sys/fs/cgroup/neapd/memory.current", MIB(512));
+	write_text("sys/fs/cgroup/neapd/memory.stat", "inactive_file 104857600\n");
+	start_broker(true);
+	assert_int_equal(pool_numbers("4K").total_bytes, GIB(2));
+	assert_int_equal(pool_numbers("4K").free_bytes, GIB(2) - MIB(512) + MIB(100));
+	assert_int_equal(pool_numbers("2M").total_bytes, GIB(4));
+}
+
 static void test_how_short_a_pool_is_is_told_when_it_changes(void **state)
 {
 	struct owner a = { .name = "a" };
@@ -283,10 +304,7 @@ static void test_a_pool_that_cannot_be_read_keeps_its_last_numbers(void **state)
 	adopt(&a, GIB(1));
 	says(&a, GIB(1), MIB(512));
 	tick();
-	write_number(POOL_DIR "/free_hugepages", 0);
-	(void)truncate(strcat(strcpy((char[PATH_BYTES]){ 0 }, world.root),
-			      "/" POOL_DIR "/free_hugepages"),
-		       0);
+	write_text(POOL_DIR "/free_hugepages", "");
 	tick();
 	assert_int_equal(pool_numbers("2M").free_bytes, GIB(4));
 }
@@ -691,6 +709,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_each_kind_of_frame_has_its_pool),
+		CASE(test_ordinary_memory_is_bounded_by_the_cgroup_of_the_daemon),
 		CASE(test_how_short_a_pool_is_is_told_when_it_changes),
 		CASE(test_a_pool_that_cannot_be_read_keeps_its_last_numbers),
 		CASE(test_a_vm_is_told_its_grant_when_it_has_told_its_numbers),
