@@ -34,8 +34,17 @@ void events_state(struct machine *machine)
 
 static void tell_balloon(struct machine *machine)
 {
-	machine->events.balloon_told_ns = clock_now_ns();
-	events_publish(machine, "memory.balloon", memory_view_balloon(machine));
+	struct events *events = &machine->events;
+	json_t *view = memory_view_balloon(machine);
+
+	/* Statistics and reports wake us, too. */
+	if (!json_equal(view, events->balloon_told)) {
+		events->balloon_told_ns = clock_now_ns();
+		json_decref(events->balloon_told);
+		events->balloon_told = json_incref(view);
+		events_publish(machine, "memory.balloon", json_incref(view));
+	}
+	json_decref(view);
 }
 
 static void on_balloon_later(uv_timer_t *timer)
@@ -140,5 +149,9 @@ int events_init(struct machine *machine, struct err *err)
 
 void events_fini(struct machine *machine)
 {
-	loop_close_handle((uv_handle_t *)&machine->events.balloon_later);
+	struct events *events = &machine->events;
+
+	loop_close_handle((uv_handle_t *)&events->balloon_later);
+	json_decref(events->balloon_told);
+	events->balloon_told = NULL;
 }

@@ -130,11 +130,10 @@ struct lifecycle {
 
 /* Events that start on other threads. See events.c. */
 struct events {
-	struct loop_task balloon_moved; /* -> control */
-	struct loop_task stats_arrived; /* -> control */
-	struct loop_task device_broken; /* -> control */
-	uv_timer_t balloon_later;	/* control: the last of a burst is told too */
+	struct loop_task balloon_moved, stats_arrived, device_broken; /* -> control */
+	uv_timer_t balloon_later; /* control: the last of a burst is told too */
 	uint64_t balloon_told_ns;
+	json_t *balloon_told;	   /* control: the event's data */
 	uint64_t stats_told_at_ns; /* io */
 	struct ratelimit broken_limit;
 };

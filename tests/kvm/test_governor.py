@@ -91,6 +91,16 @@ class Governor(Base):
         print("500 MiB filled %.2f s after the guest ran out" % took_s)
         self.assertLess(took_s, 4)  # a period of statistics, its steps, the fill, and a busy machine
 
+    def test_statistics_alone_are_no_news_of_the_balloon(self):
+        vm = self.start("256M,startup=128M,minimum=64M")
+        self.await_policy(lambda p: p["assigned_bytes"] == 128 * MIB)
+        rpc = vm.rpc
+        rpc.call("events.subscribe", kinds=["memory.balloon", "memory.statistics"])
+        rpc.event("memory.statistics")  # and what was still to be told of its move
+        while sum(event["kind"] == "memory.statistics" for event in rpc.events) < 3:
+            rpc.heard(neapvm.PATIENCE_S)
+        self.assertEqual({event["kind"] for event in rpc.events}, {"memory.statistics"})
+
     def test_a_target_by_hand_takes_it_from_the_policy_until_it_is_given_back(self):
         vm = self.start("256M,startup=128M,minimum=64M")
         vm.call("events.subscribe", kinds=["memory.settings"])
