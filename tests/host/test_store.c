@@ -160,8 +160,8 @@ static void only_the_name_of_a_vm_is_a_name(void **state)
 					     "-x",
 					     "a\nb",
 					     "\xc3\xa4",
-					     "a123456789012345678901234567890123456789012345678901"
-					     "234567890123" };
+					     ("a123456789012345678901234567890123456789012345678901"
+					      "234567890123") };
 	struct store *store = open_store();
 	struct err err = { 0 };
 
