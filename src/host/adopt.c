@@ -22,6 +22,8 @@
 #include "base/log.h"
 #include "host/contact.h"
 #include "host/definition.h"
+#include "host/handlers.h"
+#include "host/idempotency.h"
 #include "host/lifecycle.h"
 
 enum {
@@ -75,6 +77,18 @@ static struct hosted *add_transient(struct host *host, const json_t *object, str
 	return vm;
 }
 
+/* vm.run may be asked again, of us. */
+static void remember_run(struct hosted *vm)
+{
+	json_t *ran = handlers_describe_created(vm);
+	json_t *start = life_describe_start(vm);
+
+	(void)json_object_update(ran, start);
+	json_decref(start);
+	idempotency_remember(vm->host->idempotency, vm->definition.idempotency_key,
+			     vm->definition.idempotency_digest, ran);
+}
+
 /* True: the record is fine, or its VM is gone for good. */
 static bool take_record(void *ctx, const char *name, const json_t *object, struct err *err)
 {
@@ -96,6 +110,8 @@ static bool take_record(void *ctx, const char *name, const json_t *object, struc
 	if (life_adopt(vm, &identity, err) < 0) {
 		log_info("host", "%s ended meanwhile", name);
 		life_ended_unseen(vm);
+	} else if (is_transient && vm->definition.idempotency_key) {
+		remember_run(vm);
 	}
 	return true;
 }
@@ -168,9 +184,7 @@ static void on_info(void *ctx, int code, const json_t *result, const char *sente
 	if (code == 0 && take_answer(host, probe->name, pid, result, &err) == 0)
 		return;
 	log_info("host", "the VM %s (process %d) is not taken over: %s", probe->name, (int)pid,
-		 err.text[0] ? err.text
-		 : sentence  ? sentence
-			     : "it does not say what it is");
+		 err.text[0] ? err.text : sentence);
 }
 
 static void on_event(void *ctx, const char *kind, const json_t *data)

@@ -1,150 +1,82 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* console.c - vm.console: a connection to the VM is made here, turned into its console, and handed over.
- *
- * After the VM's answer the connection's bytes are the console's, so not one byte beyond the answer's
- * newline may be read here: what came is looked at (MSG_PEEK), and only the line is taken.
- */
+/* console.c - vm.console: a link of its own to the VM is turned into its console, and handed over. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "base/fd.h"
-#include "config/json_strict.h"
 #include "host/contact.h"
 #include "host/handlers.h"
 
-enum { CONSOLE_ANSWER_BYTES = 4096, CONSOLE_ANSWER_MS = 5000, CONSOLE_NESTING = 16 };
+enum { CONSOLE_ANSWER_MS = 5000 };
 
 struct console {
 	struct api_request *request;
-	int fd;
-	uv_poll_t poll;
-	uv_timer_t timer;
-	unsigned closing;
+	struct rpc_link *link;
+	uv_timer_t later; /* a link is not closed while it calls */
 };
 
-static void on_handle_closed(uv_handle_t *handle)
+static void on_later_closed(uv_handle_t *handle)
 {
-	struct console *console = handle->data;
-
-	if (--console->closing == 0) {
-		close_fd(&console->fd);
-		free(console);
-	}
+	free(handle->data);
 }
 
-static void finish(struct console *console)
+static void on_later(uv_timer_t *later)
 {
-	console->request = NULL;
-	console->closing = 2;
-	uv_close((uv_handle_t *)&console->poll, on_handle_closed);
-	uv_close((uv_handle_t *)&console->timer, on_handle_closed);
+	struct console *console = later->data;
+
+	rpc_link_close(console->link);
+	uv_close((uv_handle_t *)later, on_later_closed);
 }
 
-static void fail(struct console *console, int code, const char *sentence)
+static void on_console(void *ctx, int code, int fd, const char *sentence)
 {
-	console->request->fail(console->request, code, sentence);
-	finish(console);
-}
+	struct console *console = ctx;
+	struct api_request *request = console->request;
 
-/* Whoever gets it reads and writes as it likes. */
-static void hand_over(struct console *console)
-{
-	json_t *result = json_pack("{s:s}", "how", "fd");
-	int flags = fcntl(console->fd, F_GETFL);
-
-	(void)uv_poll_stop(&console->poll);
-	(void)fcntl(console->fd, F_SETFL, flags & ~O_NONBLOCK);
-	console->request->answer(console->request, result, take_fd(&console->fd));
-	finish(console);
-}
-
-static void on_line(struct console *console, const char *line, size_t len)
-{
-	json_t *message = NULL;
-	const json_t *error;
-	struct err err = { 0 };
-
-	if (json_strict_parse(line, len, CONSOLE_NESTING, &message, &err) < 0) {
-		fail(console, API_ERROR_INTERNAL, "the VM answered with something else than JSON");
-		return;
-	}
-	error = json_object_get(message, "error");
-	if (json_object_get(message, "result")) {
-		hand_over(console);
+	if (code == 0) {
+		/* Whoever gets it reads and writes as it likes. */
+		(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+		request->answer(request, json_pack("{s:s}", "how", "fd"), fd);
+	} else if (code == -ETIMEDOUT) {
+		request->fail(request, API_ERROR_SILENT, "the VM does not answer");
+	} else if (code == -EPIPE) {
+		request->fail(request, API_ERROR_STATE, "the VM ended before it answered");
 	} else {
-		const char *sentence = json_string_value(json_object_get(error, "message"));
-		int code = (int)json_integer_value(json_object_get(error, "code"));
-
-		fail(console, code ? code : API_ERROR_INTERNAL,
-		     sentence ? sentence : "the VM did not say why not");
+		request->fail(request, code, sentence);
 	}
-	json_decref(message);
+	(void)uv_timer_start(&console->later, on_later, 0, 0);
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
+static void on_closed(void *ctx, int reason)
 {
-	struct console *console = poll->data;
-	char line[CONSOLE_ANSWER_BYTES];
-	const char *newline;
-	ssize_t got = recv(console->fd, line, sizeof(line), MSG_PEEK | MSG_DONTWAIT);
-
-	(void)status;
-	(void)events;
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	newline = got > 0 ? memchr(line, '\n', (size_t)got) : NULL;
-	if (got <= 0 || (!newline && got == (ssize_t)sizeof(line))) {
-		fail(console, API_ERROR_STATE, "the VM ended, or is no VM, before it answered");
-		return;
-	}
-	if (!newline)
-		return;
-	got = recv(console->fd, line, (size_t)(newline - line) + 1, MSG_DONTWAIT);
-	on_line(console, line, (size_t)got - 1);
-}
-
-static void on_timeout(uv_timer_t *timer)
-{
-	fail(timer->data, API_ERROR_SILENT, "the VM does not answer");
-}
-
-static int connect_to(const char *path, struct err *err)
-{
-	static const char request[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"vm.console\"}\n";
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	CLEANUP(close_fd)
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) != sizeof(request) - 1)
-		return err_set(err, -errno, "%s: %m", path);
-	return take_fd(&fd);
+	(void)ctx; /* what waits was told */
+	(void)reason;
 }
 
 static int connect_console(struct host *host, const char *path, struct api_request *request,
 			   struct err *err)
 {
+	static const struct rpc_link_ops ops = { .on_closed = on_closed };
 	struct console *console = calloc(1, sizeof(*console));
+	int ret;
 
 	if (!console)
 		return err_set(err, -ENOMEM, "out of memory"), API_ERROR_INTERNAL;
-	console->fd = connect_to(path, err);
-	if (console->fd < 0 || uv_poll_init(&host->loop, &console->poll, console->fd) < 0) {
-		close_fd(&console->fd);
-		free(console);
-		return API_ERROR_INTERNAL;
-	}
 	console->request = request;
-	console->poll.data = console->timer.data = console;
-	(void)uv_timer_init(&host->loop, &console->timer);
-	(void)uv_timer_start(&console->timer, on_timeout, CONSOLE_ANSWER_MS, 0);
-	(void)uv_poll_start(&console->poll, UV_READABLE | UV_DISCONNECT, on_readable);
+	console->later.data = console;
+	ret = rpc_link_open(&host->loop, path, &ops, console, &console->link, err);
+	if (ret == 0)
+		ret = rpc_link_console(console->link, CONSOLE_ANSWER_MS, on_console, console);
+	if (ret < 0) {
+		rpc_link_close(console->link);
+		free(console);
+		return err->text[0] ? API_ERROR_INTERNAL
+				    : (err_set(err, ret, "%s: %s", path, strerror(-ret)),
+				       API_ERROR_INTERNAL);
+	}
+	(void)uv_timer_init(&host->loop, &console->later);
 	return API_LATER;
 }
 

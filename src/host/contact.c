@@ -29,7 +29,7 @@
 
 enum {
 	ASK_MS = 30000,
-	PING_MS = API_DEADLINE_MAX_MS,
+	AS_LONG_AS_IT_TAKES = -1,
 	PING_AFTER_PERCENT = 60, /* of vm.silent: then it is asked, and has the rest to answer */
 };
 
@@ -191,8 +191,8 @@ static void subscribe(struct hosted *vm)
 	vm->contact->has_busy_kinds =
 		server && (rpc_server_has_subscriber(server, "memory.balloon") ||
 			   rpc_server_has_subscriber(server, "memory.statistics"));
-	(void)ask(vm, "events.subscribe", contact_kinds(vm->contact->has_busy_kinds), PING_MS,
-		  on_subscribed);
+	(void)ask(vm, "events.subscribe", contact_kinds(vm->contact->has_busy_kinds),
+		  AS_LONG_AS_IT_TAKES, on_subscribed);
 }
 
 /* The definition's own object when it is equal: then it is kept once. */
@@ -261,8 +261,7 @@ static void on_told(void *ctx, int code, const json_t *result, const char *sente
 	if (is_word_of_it(code))
 		heard(vm);
 	if (code != 0 && code != API_ERROR_STATE && code != API_ERROR_UNSUPPORTED)
-		log_debug("host", "%s: %s (%d)", vm->definition.name, sentence ? sentence : "",
-			  code);
+		log_debug("host", "%s: %s (%d)", vm->definition.name, sentence, code);
 }
 
 void contact_tell(struct hosted *vm, const char *method, json_t *params)
@@ -277,8 +276,8 @@ static void ask_about_it(struct hosted *vm)
 {
 	uint64_t grant_bytes = vm->broker_vm ? broker_grant_bytes(vm->broker_vm) : 0;
 
-	(void)ask(vm, "vm.info", NULL, PING_MS, on_info);
-	(void)ask(vm, "vm.memory", NULL, PING_MS, on_memory);
+	(void)ask(vm, "vm.info", NULL, AS_LONG_AS_IT_TAKES, on_info);
+	(void)ask(vm, "vm.memory", NULL, AS_LONG_AS_IT_TAKES, on_memory);
 	if (grant_bytes > 0) /* it may have been told while nobody listened */
 		contact_tell(vm, "vm.memory.grant",
 			     json_pack("{s:I}", "grant_bytes", (json_int_t)grant_bytes));
@@ -299,7 +298,7 @@ static void on_asked(void *ctx, int code, const json_t *result, const char *sent
 			       vm->definition.name);
 		job_wake(job, API_ERROR_STATE, NULL, text);
 	} else {
-		job_wake(job, code, result, sentence ? sentence : "");
+		job_wake(job, code, result, sentence);
 		heard(vm);
 	}
 }
@@ -372,7 +371,8 @@ static void on_closed(void *ctx, int reason)
 	struct hosted *vm = ctx;
 
 	if (reason < 0)
-		log_warn("host", "%s: its link broke: %s", vm->definition.name, strerror(-reason));
+		log_warn("host", "%s: its link broke: %s", vm->definition.name,
+			 rpc_link_reason(reason));
 	lose_link(vm);
 }
 

@@ -38,6 +38,25 @@ static int handle_start(void *ctx, struct api_request *request, json_t **ret_res
 	return idempotency_run(host->idempotency, run_start, host, request, ret_result, err);
 }
 
+static void on_ran(struct job *job, int code, const json_t *result, const char *sentence)
+{
+	json_t *ran;
+
+	if (code != 0) {
+		job_fail(job, code, "%s", sentence);
+		return;
+	}
+	ran = handlers_describe_created(job->vm);
+	(void)json_object_update(ran, (json_t *)result);
+	job_done(job, ran);
+}
+
+static void run(struct job *job)
+{
+	job->then = on_ran;
+	start(job);
+}
+
 static int run_run(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
 	struct host *host = ctx;
@@ -51,7 +70,7 @@ static int run_run(void *ctx, struct api_request *request, json_t **ret_result, 
 	definition_fini(&definition);
 	if (!vm)
 		return err_set(err, -ENOMEM, "out of memory"), API_ERROR_INTERNAL;
-	return jobs_run_on(vm, request, start, ret_result, err);
+	return jobs_run_on(vm, request, run, ret_result, err);
 }
 
 static int handle_run(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)

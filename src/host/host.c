@@ -41,6 +41,7 @@
 #include "host/handlers.h"
 #include "host/idempotency.h"
 #include "host/lifecycle.h"
+#include "host/metrics.h"
 
 enum {
 	TICK_MS = 1000,
@@ -76,6 +77,7 @@ static void count_event(struct host *host)
 	struct err err = { 0 };
 	uint64_t first;
 
+	host->last_seq++;
 	if (--host->seq_left > SEQ_STEP / 2)
 		return;
 	if (store_take_numbers(host->store, SEQ_STEP, &first, &err) == 0)
@@ -369,6 +371,7 @@ static int serve(struct host *host, struct err *err)
 	int ret = store_take_numbers(host->store, SEQ_STEP, &server.first_seq, err);
 
 	host->seq_left = SEQ_STEP;
+	host->last_seq = server.first_seq - 1;
 	if (ret == 0)
 		ret = find_listens(config, listens, &server.listen_count, err);
 	if (ret == 0)
@@ -376,6 +379,36 @@ static int serve(struct host *host, struct err *err)
 	if (ret == 0)
 		publish_early(host);
 	return ret;
+}
+
+static void describe_daemon(void *ctx, struct metrics_daemon *ret_daemon)
+{
+	const struct host *host = ctx;
+
+	*ret_daemon = (struct metrics_daemon){ .connections = rpc_server_connections(host->server),
+					       .events = host->last_seq,
+					       .started_ns = host->started_ns };
+}
+
+/* Numbers are for people who look: VMs are served without. */
+static void serve_metrics(struct host *host)
+{
+	const struct host_config *config = host->config;
+	struct metrics_config metrics = { .loop = &host->loop,
+					  .host = host,
+					  .path = config->metrics.path,
+					  .fd = -1,
+					  .mode = config->socket.read_mode,
+					  .port = config->metrics.port,
+					  .daemon = describe_daemon,
+					  .ctx = host };
+	struct err err = { 0 };
+
+	if (!config->metrics.enabled)
+		return;
+	if (find_group(config->socket.group, &metrics.gid, &err) < 0 ||
+	    metrics_create(&metrics, &host->metrics, &err) < 0)
+		log_error("host", "no metrics and no page: %s", err.text);
 }
 
 /* --- from beginning to end ----------------------------------------------------------------------- */
@@ -462,6 +495,7 @@ static int start(struct host *host, struct err *err)
 	ret = serve(host, err);
 	if (ret < 0)
 		return ret;
+	serve_metrics(host);
 	host->tick_at_ns = clock_now_ns();
 	(void)uv_timer_start(&host->tick, on_tick, 0, TICK_MS);
 	(void)sd_notify(0, "READY=1");
@@ -481,6 +515,7 @@ static void stop(struct host *host)
 	(void)sd_notify(0, "STOPPING=1");
 	for (unsigned i = 0; i < host->vm_count; i++)
 		life_let_go(host->vms[i], "neapd ends; the VM goes on");
+	metrics_destroy(host->metrics);
 	if (host->server)
 		rpc_server_destroy(host->server);
 	adopt_stop(host);

@@ -23,6 +23,7 @@
 struct adopt;
 struct idempotency;
 struct job;
+struct metrics;
 
 struct job_list {
 	struct job *first;
@@ -35,6 +36,7 @@ struct host {
 	struct broker *broker;
 	struct api_backend backend;
 	struct rpc_server *server; /* NULL: not yet */
+	struct metrics *metrics;
 	struct adopt *adopt;
 	struct idempotency *idempotency;
 
@@ -53,6 +55,7 @@ struct host {
 
 	json_t *early;	   /* events from before there was a server */
 	uint64_t seq_left; /* numbers of events that are taken and not used */
+	uint64_t last_seq;
 	void (*listener)(void *ctx, const struct hosted *vm, const char *kind, const json_t *data);
 	void *listener_ctx;
 };

@@ -143,9 +143,11 @@ static void forget_transient(struct hosted *vm)
 static void answer_starters(struct hosted *vm)
 {
 	struct job_list *starters = &vm->life->starters;
+	json_t *result = life_describe_start(vm);
 
 	while (starters->first)
-		job_done(starters->first, life_describe_start(vm));
+		job_wake(starters->first, 0, result, "");
+	json_decref(result);
 }
 
 /* L5 */

@@ -1,0 +1,350 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""What a daemon does for whoever is connected: VMs from their definition to their end, restarts, selectors,
+keys, events, consoles, logs."""
+import os
+import signal
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import neapd  # noqa: E402
+import neapvm  # noqa: E402
+
+INVALID, STATE, FORBIDDEN, NO_VM, EXISTS, DEADLINE, REUSED, BUSY = -32602, 1, 4, 5, 6, 7, 10, 11
+POWER_OFF = "poweroff"
+
+
+class OneDaemon(unittest.TestCase):
+    flags = ()
+
+    def setUp(self):
+        self.daemon = neapd.Daemon(self.flags)
+        self.addCleanup(self.daemon.close)
+
+    def code_of(self, method, **params):
+        return self.daemon.fails(method, **params).code
+
+
+class Life(OneDaemon):
+    def test_a_vm_is_created_started_ended_and_deleted(self):
+        daemon = self.daemon
+        daemon.listen()
+        made = daemon.create("one", {"tier": "web"})
+        self.assertEqual(made["name"], "one")
+        self.assertEqual(daemon.event("vm.created")["vm"], "one")
+        vm = daemon.vms()["one"]
+        self.assertEqual((vm["state"], vm["labels"], vm["restart"], vm["transient"], vm["uuid"]),
+                         ("stopped", {"tier": "web"}, "never", False, made["uuid"]))
+        self.assertNotIn("pid", vm)
+        started = daemon.call("vm.start", vm="one")
+        self.assertEqual(started["state"], "running")
+        self.assertEqual(daemon.event("vm.started")["data"]["pid"], started["pid"])
+        info = daemon.call("vm.info", vm=made["uuid"])
+        self.assertEqual((info["pid"], info["state"], info["host"]["adopted"]),
+                         (started["pid"], "running", False))
+        self.assertEqual(info["host"]["next_start"], [])
+        self.assertEqual(self.code_of("vm.delete", vm="one"), STATE)
+        self.assertEqual(self.code_of("vm.start", vm="one"), STATE)
+        self.assertEqual(daemon.call("vm.kill", vm="one"), {"state": "stopped"})
+        ended = daemon.event("vm.ended")["data"]
+        self.assertEqual((ended["exit_code"], ended["uuid"]), (7, made["uuid"]))
+        self.assertFalse(neapd.is_alive(started["pid"]))
+        self.assertEqual(daemon.vms()["one"]["state"], "stopped")
+        self.assertEqual(daemon.call("vm.info", vm="one")["host"]["exit_code"], 7)
+        self.assertEqual(daemon.call("vm.delete", vm="one"), {"name": "one"})
+        self.assertEqual(daemon.event("vm.deleted")["data"], {"uuid": made["uuid"]})
+        self.assertEqual(daemon.vms(), {})
+        self.assertEqual(self.code_of("vm.info", vm="one"), NO_VM)
+
+    def test_names_and_uuids_are_chosen_when_they_are_not_given(self):
+        made = self.daemon.call("vm.create", config=neapd.SMALL)
+        self.assertRegex(made["name"], "^vm-[0-9a-f]{6}$")
+        self.assertEqual(self.daemon.call("vm.info", vm=made["uuid"].upper())["name"], made["name"])
+
+    def test_a_name_or_uuid_that_is_taken_is_refused(self):
+        made = self.daemon.create("one")
+        self.assertEqual(self.code_of("vm.create", config=self.daemon.config("one")), EXISTS)
+        self.assertEqual(self.code_of("vm.run", config=self.daemon.config("one")), EXISTS)
+        self.assertEqual(self.code_of("vm.create", config={"name": "two", "uuid": made["uuid"]}), EXISTS)
+        self.assertEqual(list(self.daemon.vms()), ["one"])
+
+    def test_a_wrong_configuration_is_refused_in_words(self):
+        for config, words in (({"memroy": {}}, 'did you mean memory'),
+                              ({"memory": {"maximum": "1K"}}, "memory.maximum"),
+                              ({"boot": {"kernel": "vmlinuz"}}, "absolute"),
+                              ({"name": "../x"}, "name")):
+            error = self.daemon.fails("vm.create", config=config)
+            self.assertEqual(error.code, INVALID)
+            self.assertIn(words, str(error))
+            self.assertNotIn("config:1", str(error))
+        self.assertEqual(self.code_of("vm.create", config={}, labels={"name": "x"}), INVALID)
+        self.assertEqual(self.code_of("vm.create", config={}, restart="sometimes"), INVALID)
+        self.assertEqual(self.daemon.vms(), {})
+
+    def test_a_transient_vm_is_forgotten_when_it_ends(self):
+        self.daemon.listen()
+        ran = self.daemon.run("brief", {"a": "b"})
+        self.assertEqual(ran["state"], "running")
+        self.assertTrue(self.daemon.vms()["brief"]["transient"])
+        self.assertEqual(self.code_of("vm.delete", vm="brief"), STATE)
+        self.daemon.call("vm.kill", vm="brief")
+        self.daemon.event("vm.ended", "brief")
+        self.assertEqual(self.daemon.vms(), {})
+        self.assertEqual(os.listdir(os.path.join(self.daemon.runtime, "runs")), [])
+
+    def test_what_cannot_start_says_why_and_is_stopped(self):
+        config = {"boot": {"kernel": "/nowhere/vmlinuz"}}
+        self.daemon.create("broken", config=config)
+        error = self.daemon.fails("vm.start", vm="broken")
+        self.assertIn("/nowhere/vmlinuz", str(error))
+        self.daemon.until_state("broken", "stopped")
+        self.assertIn("/nowhere/vmlinuz", self.daemon.vms()["broken"]["reason"])
+        self.assertIn("/nowhere/vmlinuz", str(self.daemon.fails("vm.run", config=self.daemon.config("b2", **config))))
+        neapd.until(lambda: list(self.daemon.vms()) == ["broken"], what="the end of b2")
+
+    def test_the_power_button_and_the_states_between(self):
+        daemon = self.daemon
+        daemon.create("one")
+        daemon.call("vm.start", vm="one")
+        daemon.listen()
+        self.assertEqual(daemon.call("vm.pause", vm="one"), {"state": "paused"})
+        daemon.event("vm.state", "one", lambda data: data["state"] == "paused")
+        self.assertEqual(daemon.vms()["one"]["state"], "paused")
+        self.assertEqual(daemon.call("vm.resume", vm="one")["state"], "running")
+        daemon.call("vm.reset", vm="one")
+        daemon.event("vm.reset", "one")
+        daemon.type("one", "stat").close()
+        daemon.call("vm.stop", vm="one")
+        self.assertEqual(daemon.event("vm.ended", "one")["data"]["exit_code"], 0)
+        self.assertEqual(self.code_of("vm.stop", vm="one"), STATE)
+        self.assertEqual(self.code_of("vm.pause", vm="one"), STATE)
+
+    def test_what_a_vm_is_asked_is_passed_on(self):
+        self.daemon.run("one")
+        memory = self.daemon.call("vm.memory", vm="one")
+        self.assertEqual(memory["maximum_bytes"], 64 << 20)
+        neapd.until(lambda: "decided_ago_ms" in self.daemon.call("vm.memory", vm="one").get("policy", {}),
+                    what="a decision")
+        self.assertIn("text", self.daemon.call("vm.memory.why", vm="one"))
+        self.assertEqual(self.code_of("vm.memory.set", vm="one", mode="sideways"), INVALID)
+        self.assertEqual(self.code_of("vm.memory", vm="nobody"), NO_VM)
+        self.assertEqual(self.code_of("vm.memory"), INVALID)
+        self.assertEqual(self.code_of("vm.memory", vm="one", selector="all"), INVALID)
+
+    def test_usage_and_uptime_are_in_the_list(self):
+        self.daemon.run("one")
+        neapd.until(lambda: "maximum_bytes" in self.daemon.vms()["one"]["usage"], what="usage")
+        vm = self.daemon.vms()["one"]
+        self.assertEqual(vm["usage"]["maximum_bytes"], 64 << 20)
+        self.assertGreater(vm["uptime_ns"], 0)
+        self.assertEqual(self.daemon.call("host.info")["vms"]["running"], 1)
+        self.assertTrue(self.daemon.call("host.pools")["pools"])
+
+    def test_a_console_is_handed_over(self):
+        self.daemon.run("one")
+        with self.daemon.type("one", "stat") as console:
+            said = b""
+            while b"ok " not in said:
+                data = console.recv(65536)
+                self.assertTrue(data)
+                said += data
+        path = self.daemon.call("vm.console", vm="one", how="path")
+        self.assertTrue(path["path"].endswith("/one.sock"))
+        self.assertEqual(self.code_of("vm.console", vm="one", how="by post"), INVALID)
+
+    def test_logs_have_a_last_line(self):
+        self.daemon.create("one")
+        self.assertEqual(self.daemon.call("vm.logs", vm="one")["lines"], [])
+        path = self.daemon.call("vm.logs", vm="one")["path"]
+        with open(path + ".1", "wb") as file:
+            file.write(b"oldest\nolder\n")
+        with open(path, "wb") as file:
+            file.write(b"new\r\nbad \xff\xc3\x28 \0 bytes\nnewest")
+        lines = self.daemon.call("vm.logs", vm="one", lines=4)["lines"]
+        self.assertEqual(lines, ["older", "new", "bad \ufffd\ufffd( \ufffd bytes", "newest"])
+        self.assertEqual(self.daemon.call("vm.logs", vm="one", lines=0)["lines"], [])
+        with open(path, "wb") as file:
+            file.write(b"\x1b" * (1 << 20) + b"\nend\n")
+        self.assertEqual(self.daemon.call("vm.logs", vm="one", lines=10000)["lines"][-1], "end")
+
+
+class Restarts(OneDaemon):
+    flags = ("--restart-least", "20")
+
+    def ends(self, name, line):
+        """What follows when the guest is told that line: the event of its end."""
+        self.daemon.listen()
+        with self.daemon.type(name, line):
+            return self.daemon.event("vm.ended", name)["data"]
+
+    def test_a_failure_is_restarted_with_a_growing_wait_and_success_is_not(self):
+        self.daemon.create("one", restart="on-failure")
+        self.daemon.call("vm.start", vm="one")
+        waits = []
+        for number in 1, 2, 3:
+            waits.append(self.ends("one", "exit 3")["restart_in_ms"])
+            self.assertEqual(self.daemon.event("vm.started", "one")["data"]["restarts"], number)
+        self.assertEqual(waits, [waits[0], waits[0] * 2, waits[0] * 4])
+        self.assertEqual(self.daemon.vms()["one"]["restarts"], 3)
+        self.assertNotIn("restart_in_ms", self.ends("one", POWER_OFF))
+        self.assertEqual(self.daemon.state("one"), "stopped")
+
+    def test_always_is_always_but_not_against_somebodys_will(self):
+        self.daemon.create("one", restart="always")
+        self.daemon.call("vm.start", vm="one")
+        self.assertIn("restart_in_ms", self.ends("one", POWER_OFF))
+        self.daemon.event("vm.started", "one")
+        self.daemon.listen()
+        self.daemon.call("vm.kill", vm="one")
+        self.assertNotIn("restart_in_ms", self.daemon.event("vm.ended", "one")["data"])
+        self.daemon.call("vm.start", vm="one")
+        self.daemon.type("one", "stat").close()
+        self.daemon.call("vm.stop", vm="one")
+        self.assertNotIn("restart_in_ms", self.daemon.event("vm.ended", "one")["data"])
+        self.assertEqual(self.daemon.vms()["one"]["restarts"], 0)
+
+    def test_a_killed_process_is_a_failure_and_the_vm_comes_back(self):
+        self.daemon.create("one", restart="on-failure")
+        pid = self.daemon.call("vm.start", vm="one")["pid"]
+        self.daemon.listen()
+        os.kill(pid, signal.SIGKILL)
+        ended = self.daemon.event("vm.ended", "one")["data"]
+        self.assertIn("restart_in_ms", ended)
+        self.assertNotEqual(self.daemon.event("vm.started", "one")["data"]["pid"], pid)
+        self.daemon.call("vm.kill", vm="one")
+
+    def test_never_is_never(self):
+        self.daemon.create("one")
+        self.daemon.call("vm.start", vm="one")
+        self.assertNotIn("restart_in_ms", self.ends("one", "exit 3"))
+        self.assertEqual(self.daemon.state("one"), "stopped")
+
+    def test_a_restart_that_waits_can_be_stopped(self):
+        daemon = self.daemon
+        daemon.create("one", restart="always", config={"boot": {"cmdline": 'run="exit 1"'}})
+        daemon.listen()
+        daemon.call("vm.start", vm="one")
+        for _ in range(6):
+            daemon.event("vm.ended", "one", lambda data: "restart_in_ms" in data)
+        neapd.until(lambda: daemon.state("one") == "restarting", what="a wait")
+        self.assertEqual(daemon.call("vm.kill", vm="one"), {"state": "stopped"})
+        self.assertEqual(daemon.state("one"), "stopped")
+
+
+class Many(OneDaemon):
+    def test_one_call_is_done_for_all_that_a_selector_names(self):
+        daemon = self.daemon
+        for name, tier in ("a", "web"), ("b", "web"), ("c", "db"):
+            daemon.create(name, {"tier": tier})
+        results = daemon.call("vm.start", selector="tier=web")["results"]
+        self.assertEqual([row["vm"] for row in results], ["a", "b"])
+        self.assertTrue(all(row["result"]["state"] == "running" for row in results))
+        results = daemon.call("vm.pause", selector="all")["results"]
+        self.assertEqual([("result" in row) for row in results], [True, True, False])
+        self.assertEqual(results[2]["error"]["code"], STATE)
+        self.assertEqual(sorted(daemon.vms("state=paused")), ["a", "b"])
+        results = daemon.call("vm.kill", selector="state=paused")["results"]
+        self.assertEqual([row["result"] for row in results], [{"state": "stopped"}] * 2)
+        self.assertEqual(len(daemon.call("vm.delete", selector="name=*")["results"]), 3)
+        self.assertEqual(daemon.vms(), {})
+        self.assertEqual(daemon.call("vm.delete", selector="all")["results"], [])
+        self.assertEqual(self.code_of("vm.kill", selector=""), INVALID)
+
+    def test_an_update_holds_at_once_or_at_the_next_start(self):
+        daemon = self.daemon
+        daemon.create("one", {"keep": "1", "drop": "2"})
+        self.assertEqual(daemon.call("vm.update", vm="one", set={"cpus": 2, "memory.weight": 5},
+                                     labels={"drop": None, "new": "3"}),
+                         {"live": [], "next_start": ["cpus", "memory.weight"]})
+        self.assertEqual(daemon.vms()["one"]["labels"], {"keep": "1", "new": "3"})
+        daemon.call("vm.start", vm="one")
+        info = daemon.call("vm.info", vm="one")
+        self.assertEqual((info["cpus"], info["config"]["memory"]["weight"]), (2, 5))
+        daemon.listen()
+        self.assertEqual(daemon.call("vm.update", vm="one", set={"memory.weight": 7, "cpus": 1},
+                                     restart="always", autostart=True),
+                         {"live": ["memory.weight"], "next_start": ["cpus"]})
+        self.assertEqual(daemon.event("vm.updated", "one")["data"]["live"], ["memory.weight"])
+        self.assertEqual(daemon.call("vm.memory", vm="one")["policy"]["weight"], 7)
+        info = daemon.call("vm.info", vm="one")
+        self.assertEqual((info["cpus"], info["host"]["next_start"]), (2, ["cpus"]))
+        self.assertEqual((info["host"]["restart"], info["host"]["autostart"]), ("always", True))
+        error = daemon.fails("vm.update", vm="one", set={"memory.weight": 9, "memory.buffer": 1})
+        self.assertEqual(error.code, INVALID)
+        self.assertEqual(daemon.call("vm.memory", vm="one")["policy"]["weight"], 7)
+        for wrong in ({"set": {"name": "two"}}, {"set": {"nothing": 1}}, {"set": {"cpus": 0}},
+                      {"labels": {"state": "x"}}, {"restart": "x"}, {}):
+            self.assertEqual(self.code_of("vm.update", vm="one", **wrong), INVALID)
+        daemon.call("vm.kill", vm="one")
+        daemon.call("vm.start", vm="one")
+        info = daemon.call("vm.info", vm="one")
+        self.assertEqual((info["cpus"], info["config"]["memory"]["weight"]), (1, 7))
+
+
+class Requests(OneDaemon):
+    def test_a_request_that_is_sent_twice_is_done_once(self):
+        first = self.daemon.create("one", idempotency_key="k")
+        self.assertEqual(self.daemon.create("one", idempotency_key="k"), first)
+        self.assertEqual(self.code_of("vm.create", config=self.daemon.config("two"),
+                                      idempotency_key="k"), REUSED)
+        start = self.daemon.call("vm.start", vm="one", idempotency_key="s")
+        self.assertEqual(self.daemon.call("vm.start", vm="one", idempotency_key="s"), start)
+        ran = self.daemon.run("brief", idempotency_key="r")
+        self.assertEqual(self.daemon.run("brief", idempotency_key="r"), ran)
+        self.daemon.kill()
+        self.daemon.start()
+        self.assertEqual(self.daemon.create("one", idempotency_key="k"), first)
+        again = self.daemon.run("brief", idempotency_key="r")
+        self.assertEqual((again["uuid"], again["pid"]), (ran["uuid"], ran["pid"]))
+
+    def test_a_deadline_passes_and_what_was_begun_goes_on(self):
+        pid = self.daemon.run("one")["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        began = time.monotonic()
+        self.assertEqual(self.code_of("vm.pause", vm="one", deadline_ms=50), DEADLINE)
+        self.assertLess(time.monotonic() - began, 5)
+        os.kill(pid, signal.SIGCONT)
+        self.daemon.until_state("one", "paused")
+
+    def test_a_socket_for_looking_changes_nothing(self):
+        self.daemon.create("one")
+        looking = neapvm.Rpc(self.daemon.socket("neapd-ro.sock"))
+        self.assertEqual(looking.call("vm.list")["vms"][0]["name"], "one")
+        for method, params in (("vm.start", {"vm": "one"}), ("vm.delete", {"vm": "one"}),
+                               ("vm.console", {"vm": "one"}), ("vm.create", {"config": {}}),
+                               ("vm.kill", {"selector": "all"})):
+            with self.assertRaises(neapvm.RpcError) as caught:
+                looking.call(method, **params)
+            self.assertEqual(caught.exception.code, FORBIDDEN)
+        looking.close()
+        self.assertEqual(list(self.daemon.vms()), ["one"])
+
+    def test_events_have_numbers_and_those_missed_come_first(self):
+        daemon = self.daemon
+        first = daemon.listen()["seq"]
+        daemon.create("one")
+        daemon.create("two")
+        seqs = [daemon.event("vm.created")["seq"] for _ in range(2)]
+        self.assertEqual(seqs, [first + 1, first + 2])
+        again = daemon.listen(after=first, kinds=["vm.created"], vms=["two"])
+        self.assertEqual(again["missed"], 0)
+        event = daemon.event("vm.created")
+        self.assertEqual((event["seq"], event["vm"]), (seqs[1], "two"))
+        daemon.stop()
+        daemon.start()
+        self.assertGreater(daemon.listen(after=first)["seq"], seqs[1])
+
+    def test_every_verb_that_is_described_is_there(self):
+        document = self.daemon.call("rpc.discover")
+        for method in document["methods"]:
+            try:
+                self.daemon.call(method["name"], deadline_ms=1000)
+            except neapvm.RpcError as error:
+                self.assertNotEqual(error.code, -32601, method["name"])
+
+
+if __name__ == "__main__":
+    neapvm.need_kvm()
+    unittest.main()
