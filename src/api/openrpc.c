@@ -70,8 +70,23 @@ static json_t *params_list(struct doc *doc, const struct api_set *offered,
 	return list;
 }
 
-static json_t *result_object(struct doc *doc, const struct api_verb_row *verb)
+/* Through a daemon a VM's verb may be asked of many VMs at once; then its answer is another. */
+static const struct api_field api_selected_result = {
+	.name = "results",
+	.type = API_ARRAY,
+	.help = "per VM: vm, and result or error; all other members are absent when a selector was "
+		"given, and this one when none was",
+};
+
+static void add_result(struct doc *doc, json_t *properties, const struct api_field *field)
 {
+	set(doc, properties, field->name, type_schema(doc, field, false));
+}
+
+static json_t *result_object(struct doc *doc, const struct api_set *offered,
+			     const struct api_verb_row *verb)
+{
+	bool is_forwarded = verb->reach == API_FORWARDED && offered->hidden_reach == API_OWN;
 	json_t *properties = json_object();
 	json_t *required = json_array();
 	json_t *schema = json_object();
@@ -79,10 +94,12 @@ static json_t *result_object(struct doc *doc, const struct api_verb_row *verb)
 	char name[64] = "result of ";
 
 	for (const struct api_field *field = verb->results; field->name; field++) {
-		set(doc, properties, field->name, type_schema(doc, field, false));
-		if (!api_result_may_be_absent(field))
+		add_result(doc, properties, field);
+		if (!is_forwarded && !api_result_may_be_absent(field))
 			add(doc, required, json_string(field->name));
 	}
+	if (is_forwarded)
+		add_result(doc, properties, &api_selected_result);
 	set(doc, schema, "type", json_string("object"));
 	set(doc, schema, "properties", properties);
 	set(doc, schema, "required", required);
@@ -102,18 +119,56 @@ static json_t *states_list(struct doc *doc, unsigned states)
 	return list;
 }
 
+static void add_error(struct doc *doc, json_t *list, const char *id)
+{
+	char reference[64] = "#/components/errors/";
+
+	(void)strncat(reference, id, sizeof(reference) - strlen(reference) - 1);
+	add(doc, list, json_pack("{s:s}", "$ref", reference));
+}
+
+static bool takes(const struct api_verb_row *verb, const char *param)
+{
+	const struct api_field *field = verb->params;
+
+	while (field->name && strcmp(field->name, param) != 0)
+		field++;
+	return field->name != NULL;
+}
+
+/* Those that only a daemon's methods meet. */
+static void add_host_errors(struct doc *doc, json_t *list, const struct api_verb_row *verb)
+{
+	add_error(doc, list, "DEADLINE");
+	if (takes(verb, "vm"))
+		add_error(doc, list, "NO_VM");
+	if (verb->reach == API_FORWARDED || takes(verb, "how"))
+		add_error(doc, list, "SILENT");
+	if (verb->access == API_CHANGES && takes(verb, "vm"))
+		add_error(doc, list, "BUSY");
+	if (takes(verb, "config"))
+		add_error(doc, list, "EXISTS");
+	if (takes(verb, "wait"))
+		add_error(doc, list, "NO_MEMORY");
+	if (takes(verb, "idempotency_key"))
+		add_error(doc, list, "KEY_REUSED");
+}
+
 /* Those that any call can meet, or that its row tells. */
-static json_t *errors_list(struct doc *doc, const struct api_verb_row *verb)
+static json_t *errors_list(struct doc *doc, const struct api_set *offered,
+			   const struct api_verb_row *verb)
 {
 	json_t *list = json_array();
 
-	add(doc, list, json_pack("{s:s}", "$ref", "#/components/errors/INVALID_PARAMS"));
-	add(doc, list, json_pack("{s:s}", "$ref", "#/components/errors/INTERNAL"));
-	add(doc, list, json_pack("{s:s}", "$ref", "#/components/errors/UNSUPPORTED"));
+	add_error(doc, list, "INVALID_PARAMS");
+	add_error(doc, list, "INTERNAL");
+	add_error(doc, list, "UNSUPPORTED");
 	if (verb->access == API_CHANGES)
-		add(doc, list, json_pack("{s:s}", "$ref", "#/components/errors/FORBIDDEN"));
+		add_error(doc, list, "FORBIDDEN");
 	if (verb->states != API_STATES_ANY)
-		add(doc, list, json_pack("{s:s}", "$ref", "#/components/errors/STATE"));
+		add_error(doc, list, "STATE");
+	if (offered->has_deadline)
+		add_host_errors(doc, list, verb);
 	return list;
 }
 
@@ -126,8 +181,8 @@ static json_t *method_object(struct doc *doc, const struct api_set *offered,
 	set(doc, method, "summary", json_string(verb->help));
 	set(doc, method, "paramStructure", json_string("either"));
 	set(doc, method, "params", params_list(doc, offered, verb->params));
-	set(doc, method, "result", result_object(doc, verb));
-	set(doc, method, "errors", errors_list(doc, verb));
+	set(doc, method, "result", result_object(doc, offered, verb));
+	set(doc, method, "errors", errors_list(doc, offered, verb));
 	set(doc, method, "x-states", states_list(doc, verb->states));
 	return method;
 }

@@ -33,6 +33,7 @@ enum { CALLS_MAX = 1024, LINK_MAX_DEPTH = JSONRPC_MAX_DEPTH + 8, LINK_HANDLES = 
 #define UNSENT_MAX_BYTES    (UINT64_C(1) * MIB_BYTES)
 #define UNASKED_BURST_BYTES (UINT64_C(8) * MIB_BYTES)
 #define UNASKED_BYTES_PER_S (UINT64_C(2) * MIB_BYTES)
+#define UNASKED_EACH_BYTES  256 /* what a message costs besides its length */
 
 struct link_call {
 	struct link_call *next, **link;
@@ -226,7 +227,7 @@ static int take_unasked(struct rpc_link *link, size_t len)
 		link->unasked_bytes -=
 			drained_bytes < link->unasked_bytes ? drained_bytes : link->unasked_bytes;
 	}
-	link->unasked_bytes += len;
+	link->unasked_bytes += len + UNASKED_EACH_BYTES;
 	return link->unasked_bytes > UNASKED_BURST_BYTES ? -EDQUOT : 0;
 }
 

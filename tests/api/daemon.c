@@ -171,26 +171,40 @@ void daemon_say(struct daemon *daemon, int fd, const char *text)
 	}
 }
 
+/* Up to and with the first newline; 0: closed. */
+static ssize_t take_line_part(int fd, char *bytes, size_t len, bool *ret_is_whole)
+{
+	ssize_t seen = recv(fd, bytes, len, MSG_PEEK);
+	const char *newline = seen > 0 ? memchr(bytes, '\n', (size_t)seen) : NULL;
+
+	*ret_is_whole = newline != NULL;
+	if (newline)
+		len = (size_t)(newline - bytes) + 1;
+	return seen > 0 ? recv(fd, bytes, len, 0) : seen;
+}
+
 json_t *daemon_hear(struct daemon *daemon, int fd)
 {
 	uint64_t start_ns = clock_now_ns();
 	size_t len = 0, capacity = 4 * KIB_BYTES;
 	char *line = malloc(capacity);
+	bool is_whole = false;
 	json_t *message;
 
-	for (;;) {
-		ssize_t got = recv(fd, line + len, 1, 0);
+	while (!is_whole) {
+		ssize_t got = take_line_part(fd, line + len, capacity - len, &is_whole);
 
 		if (got < 0 && errno == EAGAIN) {
 			take_a_moment(daemon, start_ns);
 			continue;
 		}
-		if (got <= 0 || line[len] == '\n')
+		if (got <= 0)
 			break;
-		if (++len == capacity)
+		len += (size_t)got;
+		if (len == capacity)
 			line = realloc(line, capacity *= 2);
 	}
-	message = len > 0 ? json_loadb(line, len, 0, NULL) : NULL;
+	message = is_whole ? json_loadb(line, len, 0, NULL) : NULL;
 	free(line);
 	return message;
 }
