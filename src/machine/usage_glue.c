@@ -9,7 +9,8 @@
  *      memory it always moves a little), or any other number by one.
  *  U2  Smaller moves and counters are told USAGE_CALM_MS after the last event, if there are any: so
  *      what was told is never wrong by more for longer.
- *  U3  The first event comes as soon as the VM runs. Who comes later asks vm.memory for `usage`.
+ *  U3  Nobody listens: nothing is read. Who begins to is told within USAGE_EVENT_MS, whatever moved;
+ *      vm.memory has the numbers at once, as `usage`.
  */
 #include <string.h>
 
@@ -138,6 +139,10 @@ static void on_usage_timer(uv_timer_t *timer)
 	uint64_t now_ns = clock_now_ns();
 	struct api_usage now;
 
+	if (!machine->server || !rpc_server_has_subscriber(machine->server, "memory.usage")) {
+		glue->told = (struct api_usage){ 0 }; /* U3 */
+		return;
+	}
 	usage_read(machine, &now);
 	if (!moved_much(machine, &glue->told, &now) && /* U1, U2 */
 	    (now_ns - glue->told_ns < USAGE_CALM_MS * NS_PER_MS ||
