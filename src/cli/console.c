@@ -153,37 +153,26 @@ static int run_console(struct console *console, const struct vm *vm)
 	return EXIT_CODE_OK;
 }
 
-/* A daemon says where the VM's own socket is. */
-static int find_console(struct vm *vm)
-{
-	json_t *result = NULL;
-	struct err err = { 0 };
-	int ret = vm_call(vm, "vm.console", json_pack("{s:s}", "how", "path"), &result);
-
-	if (ret == EXIT_CODE_OK && vm->by_daemon) {
-		rpc_client_close(vm->client);
-		vm->client = NULL;
-		vm->by_daemon = false;
-		if (rpc_client_open(out_text(result, "path"), &vm->client, &err) < 0)
-			ret = out_fail(EXIT_CODE_FAILED, "%s: %s", vm->name, err.text);
-	}
-	json_decref(result);
-	return ret;
-}
-
+/* A daemon opens it and hands it over: who may speak to the daemon need not be one who can open the VM's
+ * own socket. Without one the connection itself becomes the console. */
 static int open_console(struct vm *vm, int *ret_fd)
 {
 	json_t *result = NULL;
-	int ret = vm->by_daemon ? find_console(vm) : EXIT_CODE_OK;
+	int ret = vm_call(vm, "vm.console", NULL, &result);
 
-	if (ret == EXIT_CODE_OK)
-		ret = vm_call(vm, "vm.console", NULL, &result);
 	json_decref(result);
 	if (ret != EXIT_CODE_OK)
 		return ret;
-	*ret_fd = rpc_client_take_fd(vm->client);
-	vm->client = NULL;
-	return EXIT_CODE_OK;
+	if (vm->by_daemon) {
+		*ret_fd = rpc_client_take_passed_fd(vm->client);
+	} else {
+		*ret_fd = rpc_client_take_fd(vm->client);
+		vm->client = NULL;
+	}
+	return *ret_fd >= 0 ? EXIT_CODE_OK
+			    : out_fail(EXIT_CODE_FAILED,
+				       "%s: neapd handed no console over (--host none opens the VM's own)",
+				       vm->name);
 }
 
 int cli_console(struct cli_call *call)

@@ -411,7 +411,9 @@ def the_console_comes_through_the_daemon():
         done = subprocess.run([neapvm.neap_path(), "console", "web"], env=site.env, input="hello\n", text=True,
                               capture_output=True, timeout=neapvm.PATIENCE_S, check=False)
         check(done, OK, out=r"^fake guest\nHELLO\n")
-        assert [params for method, params in site.daemon.requests if method == "vm.console"]
+        assert [params for method, params in site.daemon.requests if method == "vm.console"] == [{"vm": "web"}]
+        site.daemon.vm_console = lambda vm, how="fd": {"how": "path", "path": "/"}
+        check(site.neap("console", "web"), FAILED, err="handed no console over")
 
 
 # --- the host -----------------------------------------------------------------------------------------
