@@ -6,6 +6,7 @@
  */
 #include "cli/complete.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,12 +27,15 @@ struct completing {
 
 static void offer(const struct completing *it, const char *word, const char *help)
 {
-	size_t len = strlen(it->typed);
+	const char *end = strstr(help, ". "); /* the first sentence is enough */
+	size_t help_len = end ? (size_t)(end - help) : strlen(help);
 	char whole[2 * COMPLETE_WORD_BYTES];
 
 	(void)snprintf(whole, sizeof(whole), "%s%s", it->before, word);
-	if (strncmp(whole, it->typed, len) == 0)
-		(void)printf("%s\t%s\n", whole, help);
+	if (help_len > 0 && help[help_len - 1] == '.')
+		help_len--;
+	if (strncmp(whole, it->typed, strlen(it->typed)) == 0)
+		(void)printf("%s\t%.*s\n", whole, (int)help_len, help);
 }
 
 /* --- VMs ---------------------------------------------------------------------------------------- */
@@ -83,7 +87,7 @@ static void offer_values(const struct completing *it, const char *metavar)
 		char word[COMPLETE_WORD_BYTES];
 
 		(void)snprintf(word, sizeof(word), "%.*s", (int)len, metavar);
-		if (len > 0 && !strpbrk(word, "ABCDEFGHIJLNOPQRSTUVWXYZ"))
+		if (len > 0 && !isupper((unsigned char)*word)) /* SIZE is none, 2M is one */
 			offer(it, word, "");
 		metavar += len + (metavar[len] == '|');
 	}

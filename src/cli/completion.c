@@ -10,17 +10,18 @@
 #include "cli/complete.h"
 #include "cli/output.h"
 
-/* bash breaks words at = and :, too (COMP_WORDBREAKS), and replaces only what follows the last break:
- * so the line is split again at blanks, and what stands before a break is taken off the answers. */
+/* bash breaks words at = and :, too, where COMP_WORDBREAKS has them, and replaces only what follows the
+ * last break: so the line is split again at blanks, and what stands before is taken off the answers. */
 static const char bash_script[] =
 	"# bash completion for neap: source <(neap completion bash)\n"
 	"_neap() {\n"
-	"\tlocal line=\"${COMP_LINE:0:COMP_POINT}\" word help typed before\n"
+	"\tlocal line=\"${COMP_LINE:0:COMP_POINT}\" word help typed before=\n"
+	"\tlocal breaks=\"${COMP_WORDBREAKS//[^=:]/}\"\n"
 	"\tlocal -a words\n"
 	"\tread -ra words <<<\"$line\"\n"
 	"\t[[ \"$line\" == *[[:space:]] ]] && words+=(\"\")\n"
 	"\ttyped=\"${words[-1]}\"\n"
-	"\tbefore=\"${typed%\"${typed##*[=:]}\"}\"\n"
+	"\t[[ -n \"$breaks\" ]] && before=\"${typed%\"${typed##*[$breaks]}\"}\"\n"
 	"\tCOMPREPLY=()\n"
 	"\twhile IFS=$'\\t' read -r word help; do\n"
 	"\t\tcase \"$word\" in\n"

@@ -171,7 +171,8 @@ static int open_console(struct vm *vm, int *ret_fd)
 	}
 	return *ret_fd >= 0 ? EXIT_CODE_OK
 			    : out_fail(EXIT_CODE_FAILED,
-				       "%s: neapd handed no console over (--host none opens the VM's own)",
+				       "%s: neapd handed no console over (--host none opens the "
+				       "VM's own)",
 				       vm->name);
 }
 

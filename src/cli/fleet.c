@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* fleet.c - see fleet.h.
+/* fleet.c - see fleet.h. Here: who is there, and VMs by their own sockets; fleet_daemon.c: by a daemon.
  *
- * A socket of this kind is connected at once or not at all (a full backlog is EAGAIN), and nothing
- * here blocks but the one poll. A question is one line, a batch of two calls, so its answers come
- * together; a setting is a line of its own. A VM that stopped reading is never written to again
- * before it has answered, so what waits to be sent is bounded by one question and one setting.
+ * Nothing here blocks but the one poll. A question to a VM is one line, a batch of two calls, so its
+ * answers come together; a setting is a line of its own. A VM that stopped reading is never written to
+ * again before it has answered, so what waits to be sent is bounded by one question and one setting.
  */
 #include "cli/fleet.h"
 
@@ -12,18 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "base/clock.h"
-#include "base/fd.h"
-#include "config/json_strict.h"
-#include "rpc/jsonrpc.h"
 
-enum { ID_INFO = 1, ID_MEMORY, ID_SET, FLEET_DEPTH = JSONRPC_MAX_DEPTH + 8, READ_BYTES = 16384 };
-#define FLEET_PATIENCE_NS   ((uint64_t)FLEET_PATIENCE_MS * NS_PER_MS)
-#define FLEET_OUT_MAX_BYTES KIB_BYTES
+enum { ID_INFO = 1, ID_MEMORY, ID_SET, FLEET_LOOKS_APART_MS = 300 };
+#define FLEET_PATIENCE_NS ((uint64_t)FLEET_PATIENCE_MS * NS_PER_MS)
 
 static void forget_look(struct fleet_look *look)
 {
@@ -31,24 +23,20 @@ static void forget_look(struct fleet_look *look)
 	*look = (struct fleet_look){ 0 };
 }
 
-static void disconnect(struct fleet_vm *vm)
-{
-	close_fd(&vm->fd);
-	frame_fini(&vm->in);
-	vm->in = (struct frame){ 0 };
-	strbuf_fini(&vm->out);
-	strbuf_init(&vm->out, FLEET_OUT_MAX_BYTES);
-	vm->asked_ns = 0;
-}
-
 static void destroy_vm(struct fleet_vm *vm)
 {
-	disconnect(vm);
-	strbuf_fini(&vm->out);
+	fleet_link_close(&vm->link);
 	json_decref(vm->info);
 	forget_look(&vm->now);
 	forget_look(&vm->before);
 	free(vm);
+}
+
+void fleet_init(struct fleet *fleet, const char *daemon_path, bool daemon_is_named)
+{
+	*fleet = (struct fleet){ .daemon_is_named = daemon_is_named };
+	(void)snprintf(fleet->daemon_path, sizeof(fleet->daemon_path), "%s", daemon_path);
+	fleet_link_init(&fleet->daemon);
 }
 
 void fleet_fini(struct fleet *fleet)
@@ -57,7 +45,8 @@ void fleet_fini(struct fleet *fleet)
 		destroy_vm(fleet->vms[i]);
 	free(fleet->vms);
 	free(fleet->pollers);
-	*fleet = (struct fleet){ 0 };
+	fleet_link_close(&fleet->daemon);
+	fleet_init(fleet, "", false);
 }
 
 struct fleet_vm *fleet_find(const struct fleet *fleet, const char *name)
@@ -75,9 +64,8 @@ static struct fleet_vm *create_vm(const char *name)
 	if (!vm)
 		return NULL;
 	(void)snprintf(vm->name, sizeof(vm->name), "%s", name);
-	vm->fd = -1;
 	vm->is_listed = true;
-	strbuf_init(&vm->out, FLEET_OUT_MAX_BYTES);
+	fleet_link_init(&vm->link);
 	return vm;
 }
 
@@ -101,19 +89,26 @@ static int compare_vms(const void *a, const void *b)
 	return strcmp((*(struct fleet_vm *const *)a)->name, (*(struct fleet_vm *const *)b)->name);
 }
 
-static int list_vms(struct fleet *fleet, const json_t *names)
+/* For one of each that may come, the daemon, and the caller's. */
+static bool make_room(struct fleet *fleet, size_t room)
 {
-	size_t room = fleet->count + json_array_size(names) + 1;
 	struct fleet_vm **vms = realloc(fleet->vms, room * sizeof(struct fleet_vm *));
 	struct pollfd *pollers;
 
 	if (!vms)
-		return -ENOMEM;
+		return false;
 	fleet->vms = vms;
-	pollers = realloc(fleet->pollers, (room + FLEET_FDS_MAX) * sizeof(struct pollfd));
+	pollers = realloc(fleet->pollers, (room + 1 + FLEET_FDS_MAX) * sizeof(struct pollfd));
 	if (!pollers)
-		return -ENOMEM;
+		return false;
 	fleet->pollers = pollers;
+	return true;
+}
+
+bool fleet_list(struct fleet *fleet, const json_t *names)
+{
+	if (!make_room(fleet, fleet->count + json_array_size(names) + 1))
+		return false;
 	for (unsigned i = 0; i < fleet->count; i++)
 		fleet->vms[i]->is_listed = false;
 	for (size_t i = 0; i < json_array_size(names); i++) {
@@ -127,47 +122,28 @@ static int list_vms(struct fleet *fleet, const json_t *names)
 	}
 	drop_unlisted(fleet);
 	qsort(fleet->vms, fleet->count, sizeof(struct fleet_vm *), compare_vms);
-	return 0;
-}
-
-static int open_socket(const char *name, pid_t *ret_pid)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	char path[RPC_PATH_BYTES];
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
-
-	if (rpc_vm_path(name, RPC_SOCKET_SUFFIX, path, NULL) < 0)
-		return -ENOENT;
-	CLEANUP(close_fd)
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
-		return -errno;
-	*ret_pid = 0;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0)
-		*ret_pid = peer.pid;
-	return take_fd(&fd);
+	return true;
 }
 
 /* False: there is nobody to ask. */
 static bool is_connected(struct fleet_vm *vm)
 {
-	if (vm->fd >= 0)
+	char path[RPC_PATH_BYTES];
+	int ret;
+
+	if (vm->link.fd >= 0)
 		return true;
-	vm->fd = open_socket(vm->name, &vm->pid);
-	if (vm->fd >= 0)
-		return true;
-	if (vm->fd == -ENOENT)
+	ret = rpc_vm_path(vm->name, RPC_SOCKET_SUFFIX, path, NULL);
+	if (ret == 0)
+		ret = fleet_link_open(&vm->link, path, &vm->pid);
+	if (ret == -ENOENT)
 		vm->is_listed = false; /* gone since the list was made */
-	vm->health = vm->fd == -ECONNREFUSED ? FLEET_LEFT_OVER : FLEET_SILENT;
-	vm->fd = -1;
-	return false;
+	if (ret < 0)
+		vm->health = ret == -ECONNREFUSED ? FLEET_LEFT_OVER : FLEET_SILENT;
+	return ret == 0;
 }
 
-static void end_setting(struct fleet *fleet, struct fleet_vm *vm, const char *error)
+void fleet_end_setting(struct fleet *fleet, struct fleet_vm *vm, const char *error)
 {
 	if (vm->set_ns == 0)
 		return;
@@ -178,91 +154,98 @@ static void end_setting(struct fleet *fleet, struct fleet_vm *vm, const char *er
 
 /* --- questions ------------------------------------------------------------------------------ */
 
-static void send_some(struct fleet_vm *vm)
-{
-	ssize_t put;
-
-	if (vm->out.len == 0)
-		return;
-	put = send(vm->fd, vm->out.text, vm->out.len, MSG_NOSIGNAL);
-	if (put > 0)
-		strbuf_drop_front(&vm->out, (size_t)put);
-	else if (put < 0 && errno != EAGAIN && errno != EINTR)
-		disconnect(vm);
-}
-
-static json_t *call_object(int id, const char *method, json_t *params)
-{
-	return json_pack("{s:s, s:i, s:s, s:o*}", "jsonrpc", "2.0", "id", id, "method", method,
-			 "params", params);
-}
-
-/* Steals @request. */
-static bool put_line(struct fleet_vm *vm, json_t *request)
-{
-	CLEANUP(free_text)
-	char *line = jsonrpc_line(request);
-
-	if (!line)
-		return false;
-	strbuf_append(&vm->out, line, strlen(line));
-	if (vm->out.failed) {
-		disconnect(vm);
-		return false;
-	}
-	send_some(vm);
-	return vm->fd >= 0;
-}
-
 static void ask(struct fleet_vm *vm, uint64_t now_ns)
 {
-	if (vm->asked_ns > 0) {
-		if (now_ns - vm->asked_ns >= FLEET_PATIENCE_NS)
+	if (vm->link.asked_ns > 0) {
+		if (now_ns - vm->link.asked_ns >= FLEET_PATIENCE_NS)
 			vm->health = FLEET_SILENT;
 		return;
 	}
 	if (is_connected(vm) &&
-	    put_line(vm, json_pack("[o, o]", call_object(ID_INFO, "vm.info", NULL),
-				   call_object(ID_MEMORY, "vm.memory", NULL))))
-		vm->asked_ns = now_ns;
+	    fleet_link_put(&vm->link, json_pack("[o, o]", fleet_link_call(ID_INFO, "vm.info", NULL),
+						fleet_link_call(ID_MEMORY, "vm.memory", NULL))))
+		vm->link.asked_ns = now_ns;
 }
 
-int fleet_look(struct fleet *fleet, struct err *err)
+static int look_at_sockets(struct fleet *fleet, uint64_t now_ns, struct err *err)
 {
 	json_t *names = vm_names(err);
-	uint64_t now_ns = clock_now_ns();
-	int ret;
+	bool is_listed;
 
 	if (!names)
 		return err && err->code ? err->code : -EIO;
-	ret = list_vms(fleet, names);
+	is_listed = fleet_list(fleet, names);
 	json_decref(names);
-	if (ret < 0)
-		return err_set(err, ret, "no memory for the list of VMs");
-	for (unsigned i = 0; i < fleet->count; i++) {
-		struct fleet_vm *vm = fleet->vms[i];
-
-		if (vm->set_ns > 0 && (vm->fd < 0 || now_ns - vm->set_ns >= FLEET_PATIENCE_NS))
-			end_setting(fleet, vm, "the VM does not answer");
-		ask(vm, now_ns);
-	}
+	if (!is_listed)
+		return err_set(err, -ENOMEM, "no memory for the list of VMs");
+	for (unsigned i = 0; i < fleet->count; i++)
+		ask(fleet->vms[i], now_ns);
 	drop_unlisted(fleet);
 	return 0;
 }
 
-bool fleet_set(struct fleet_vm *vm, json_t *params)
+static void end_late_settings(struct fleet *fleet, uint64_t now_ns)
 {
-	if (vm->set_ns > 0 || vm->fd < 0 || vm->health == FLEET_SILENT) {
+	for (unsigned i = 0; i < fleet->count; i++) {
+		struct fleet_vm *vm = fleet->vms[i];
+		bool is_gone = !fleet->by_daemon && vm->link.fd < 0;
+
+		if (vm->set_ns > 0 && (is_gone || now_ns - vm->set_ns >= FLEET_PATIENCE_NS))
+			fleet_end_setting(fleet, vm, "the VM does not answer");
+	}
+}
+
+/* A daemon that comes or goes while it is followed is nothing to speak of: the other way is taken. */
+int fleet_look(struct fleet *fleet, struct err *err)
+{
+	uint64_t now_ns = clock_now_ns();
+	bool was_by_daemon = fleet->by_daemon;
+
+	end_late_settings(fleet, now_ns);
+	fleet->by_daemon = *fleet->daemon_path && fleet_daemon_is_there(fleet);
+	if (!fleet->by_daemon && fleet->daemon_is_named && *fleet->daemon_path)
+		return err_set(err, -ECONNREFUSED, "no neapd answers at %s", fleet->daemon_path);
+	if (!fleet->by_daemon)
+		return look_at_sockets(fleet, now_ns, err);
+	for (unsigned i = 0; i < fleet->count && !was_by_daemon; i++)
+		fleet_link_close(&fleet->vms[i]->link);
+	if (!make_room(fleet, fleet->count + 1))
+		return err_set(err, -ENOMEM, "no memory for the list of VMs");
+	fleet_daemon_ask(fleet, now_ns);
+	return 0;
+}
+
+bool fleet_set(struct fleet *fleet, struct fleet_vm *vm, json_t *params)
+{
+	if (vm->set_ns > 0 || vm->health == FLEET_SILENT ||
+	    (!fleet->by_daemon && vm->link.fd < 0)) {
 		json_decref(params);
 		return false;
 	}
-	if (!put_line(vm, call_object(ID_SET, "vm.memory.set", params)))
+	if (fleet->by_daemon
+		    ? !fleet_daemon_set(fleet, vm, params)
+		    : !fleet_link_put(&vm->link, fleet_link_call(ID_SET, "vm.memory.set", params)))
 		return false;
 	vm->set_ns = clock_now_ns();
 	return true;
 }
 
 /* --- answers -------------------------------------------------------------------------------- */
+
+/* Of two looks that are close together the newer one is enough: rates are made of what lies between. */
+void fleet_take_memory(struct fleet_vm *vm, json_t *memory)
+{
+	uint64_t now_ns = clock_now_ns();
+	bool is_close = vm->now.memory && now_ns - vm->now.at_ns < FLEET_LOOKS_APART_MS * NS_PER_MS;
+
+	if (is_close) {
+		forget_look(&vm->now);
+	} else {
+		forget_look(&vm->before);
+		vm->before = vm->now;
+	}
+	vm->now = (struct fleet_look){ json_incref(memory), now_ns };
+}
 
 static void take_setting(struct fleet *fleet, struct fleet_vm *vm, const json_t *answer)
 {
@@ -271,7 +254,7 @@ static void take_setting(struct fleet *fleet, struct fleet_vm *vm, const json_t 
 
 	if (error && !sentence)
 		sentence = "the VM gave no reason";
-	end_setting(fleet, vm, error ? sentence : NULL);
+	fleet_end_setting(fleet, vm, error ? sentence : NULL);
 }
 
 static void take_answer(struct fleet *fleet, struct fleet_vm *vm, const json_t *answer)
@@ -287,89 +270,103 @@ static void take_answer(struct fleet *fleet, struct fleet_vm *vm, const json_t *
 		vm->health = FLEET_ANSWERS;
 		break;
 	case ID_MEMORY:
-		vm->asked_ns = 0;
-		if (!json_is_object(result))
-			break;
-		forget_look(&vm->before);
-		vm->before = vm->now;
-		vm->now = (struct fleet_look){ json_incref(result), clock_now_ns() };
+		vm->link.asked_ns = 0;
+		if (json_is_object(result))
+			fleet_take_memory(vm, result);
 		break;
 	case ID_SET: take_setting(fleet, vm, answer); break;
-	default: vm->asked_ns = 0; break; /* the connection itself objects */
+	default: vm->link.asked_ns = 0; break; /* the connection itself objects */
 	}
 }
 
-static void take_message(struct fleet *fleet, struct fleet_vm *vm, const char *text, size_t len)
-{
-	json_t *message = NULL;
+struct listener {
+	struct fleet *fleet;
+	struct fleet_vm *vm;
+};
 
-	if (json_strict_parse(text, len, FLEET_DEPTH, &message, NULL) < 0) {
-		vm->health = FLEET_SILENT; /* it talks, but says nothing */
-		return;
-	}
-	if (json_is_array(message))
+static void take_message(void *ctx, const json_t *message)
+{
+	struct listener *listener = ctx;
+
+	if (!message) /* it talks, but says nothing */
+		listener->vm->health = FLEET_SILENT;
+	else if (json_is_array(message))
 		for (size_t i = 0; i < json_array_size(message); i++)
-			take_answer(fleet, vm, json_array_get(message, i));
+			take_answer(listener->fleet, listener->vm, json_array_get(message, i));
 	else
-		take_answer(fleet, vm, message);
-	json_decref(message);
+		take_answer(listener->fleet, listener->vm, message);
 }
 
-/* One read: a VM that sends without end does not keep the others from being heard. */
-static void read_some(struct fleet *fleet, struct fleet_vm *vm)
-{
-	char bytes[READ_BYTES];
-	ssize_t got = recv(vm->fd, bytes, sizeof(bytes), 0);
-	const char *text;
-	size_t len;
-	int ret;
+/* --- waiting -------------------------------------------------------------------------------- */
 
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	ret = got > 0 ? frame_append(&vm->in, bytes, (size_t)got) : -EPIPE;
-	while (ret >= 0 && (ret = frame_next(&vm->in, &text, &len)) > 0)
-		take_message(fleet, vm, text, len);
-	if (ret < 0)
-		disconnect(vm);
+static struct pollfd poller_of(const struct fleet_link *link)
+{
+	return (struct pollfd){ .fd = link->fd,
+				.events = link->out.len > 0 ? POLLIN | POLLOUT : POLLIN };
+}
+
+static bool has_bytes(const struct fleet_link *link, const struct pollfd *poller)
+{
+	return link->fd >= 0 && poller->revents & (POLLIN | POLLHUP | POLLERR);
+}
+
+static void serve_vms(struct fleet *fleet, const struct pollfd *pollers)
+{
+	for (unsigned i = 0; i < fleet->count; i++) {
+		struct listener listener = { fleet, fleet->vms[i] };
+		struct fleet_link *link = &fleet->vms[i]->link;
+
+		if (pollers[i].revents & POLLOUT)
+			fleet_link_send(link);
+		if (has_bytes(link, &pollers[i]))
+			fleet_link_read(link, take_message, &listener);
+	}
 }
 
 void fleet_wait(struct fleet *fleet, struct pollfd *fds, unsigned fd_count, int timeout_ms)
 {
 	struct pollfd *pollers = fleet->pollers;
-	unsigned count = fleet->count;
+	unsigned count = fleet->by_daemon ? 1 : fleet->count;
+	struct pollfd alone[FLEET_FDS_MAX + 1];
 
-	for (unsigned i = 0; i < count; i++) {
-		const struct fleet_vm *vm = fleet->vms[i];
-		short events = vm->out.len > 0 ? POLLIN | POLLOUT : POLLIN;
-
-		pollers[i] = (struct pollfd){ .fd = vm->fd, .events = events };
+	if (!pollers) { /* nobody was ever there */
+		pollers = alone;
+		count = 0;
 	}
+	for (unsigned i = 0; i < count; i++)
+		pollers[i] = poller_of(fleet->by_daemon ? &fleet->daemon : &fleet->vms[i]->link);
 	for (unsigned i = 0; i < fd_count; i++)
 		pollers[count + i] = fds[i];
 	if (poll(pollers, count + fd_count, timeout_ms) < 0)
 		for (unsigned i = 0; i < count + fd_count; i++)
 			pollers[i].revents = 0;
-	for (unsigned i = 0; i < count; i++) {
-		if (pollers[i].revents & POLLOUT)
-			send_some(fleet->vms[i]);
-		if (fleet->vms[i]->fd >= 0 && pollers[i].revents & (POLLIN | POLLHUP | POLLERR))
-			read_some(fleet, fleet->vms[i]);
-	}
 	for (unsigned i = 0; i < fd_count; i++)
 		fds[i].revents = pollers[count + i].revents;
+	if (!fleet->by_daemon) {
+		serve_vms(fleet, pollers);
+		return;
+	}
+	if (count > 0 && pollers[0].revents & POLLOUT)
+		fleet_link_send(&fleet->daemon);
+	if (count > 0 && has_bytes(&fleet->daemon, &pollers[0]))
+		fleet_daemon_read(fleet);
 }
 
 bool fleet_is_settled(const struct fleet *fleet)
 {
+	if (fleet->by_daemon)
+		return fleet_daemon_is_settled(fleet);
 	for (unsigned i = 0; i < fleet->count; i++)
-		if (fleet->vms[i]->asked_ns > 0)
+		if (fleet->vms[i]->link.asked_ns > 0)
 			return false;
 	return true;
 }
 
 void fleet_give_up(struct fleet *fleet)
 {
+	if (fleet->by_daemon && !fleet_daemon_is_settled(fleet))
+		fleet->daemon_is_silent = fleet->daemon.asked_ns > 0;
 	for (unsigned i = 0; i < fleet->count; i++)
-		if (fleet->vms[i]->asked_ns > 0)
+		if (fleet->vms[i]->link.asked_ns > 0)
 			fleet->vms[i]->health = FLEET_SILENT;
 }

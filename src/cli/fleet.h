@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* fleet.h - all VMs of this user at once, asked again and again, and never waited for.
+/* fleet.h - all VMs at once, asked again and again, and never waited for.
  *
- * Every VM has at most one open question. One that gives no answer within FLEET_PATIENCE_MS is
- * silent until it does; that costs the others nothing. VMs come and go by their sockets, as in
- * `neap ps`. Threads: one owner. Inside cli/ only.
+ * With a daemon it is asked, one question for all. While it is away, and without one, every VM of this
+ * user is, with at most one open question each: one that gives no answer within FLEET_PATIENCE_MS is
+ * silent until it does; that costs the others nothing. VMs come and go as in `neap ps`.
+ * Threads: one owner. Inside cli/ only.
  */
 #ifndef NEAP_CLI_FLEET_H
 #define NEAP_CLI_FLEET_H
@@ -11,15 +12,15 @@
 #include <jansson.h>
 #include <poll.h>
 
-#include "base/strbuf.h"
+#include "cli/fleet_link.h"
 #include "cli/vms.h"
-#include "rpc/frame.h"
 
 enum { FLEET_PATIENCE_MS = 1000, FLEET_FDS_MAX = 4 };
 
 enum fleet_health {
 	FLEET_NEW, /* has not answered yet */
 	FLEET_ANSWERS,
+	FLEET_PENDING,	/* it has no process yet, and is about to: a daemon's word */
 	FLEET_SILENT,	/* there, and no answer within the patience */
 	FLEET_LEFT_OVER /* a socket that nobody listens to any more */
 };
@@ -36,32 +37,46 @@ struct fleet_vm {
 	json_t *info; /* the last result of vm.info; NULL: never */
 	struct fleet_look now, before;
 
-	/* fleet.c's own */
+	/* fleet's own */
 	bool is_listed;
-	int fd;		   /* -1: not connected */
-	uint64_t asked_ns; /* when the open question was put; 0: there is none */
-	uint64_t set_ns;   /* the same of a setting */
-	struct frame in;
-	struct strbuf out;
+	struct fleet_link link; /* to its own socket */
+	uint64_t set_ns;	/* when a setting was sent; 0: none is open */
+	int detail_id;		/* of the open question about it alone to a daemon; 0: none */
+	int set_id;
 };
+
+/* A daemon's list has what most of a row needs; the rest is asked of the VM. */
+enum fleet_details { FLEET_DETAILS_NAMED, FLEET_DETAILS_ALL };
 
 struct fleet {
 	struct fleet_vm **vms; /* by name */
 	unsigned count;
 	struct pollfd *pollers;
+
+	char daemon_path[RPC_PATH_BYTES]; /* "": none is looked for */
+	bool daemon_is_named;		  /* then nothing is done without it */
+	bool by_daemon;			  /* it answers, or has the time to */
+	bool daemon_is_silent;		  /* it let its time pass */
+	struct fleet_link daemon;
+	enum fleet_details details;
+	char detailed[VM_NAME_BYTES]; /* the one that is asked for all of its numbers */
+	int last_id;
+
 	/* How a setting ended: @error is a sentence, or NULL. */
 	void (*was_set)(void *ctx, const struct fleet_vm *vm, const char *error);
 	void *ctx;
 };
 
-void fleet_fini(struct fleet *fleet); /* a zeroed fleet is an empty one */
+/* @daemon_path: "" for none. */
+void fleet_init(struct fleet *fleet, const char *daemon_path, bool daemon_is_named);
+void fleet_fini(struct fleet *fleet);
 
 /**
  * fleet_look() - see who is there, and ask everybody who has no open question
  *
- * To be called about once a second. Pointers to VMs are good until the next call.
+ * To be called about once a second. Pointers to VMs are good until the next call, or fleet_wait().
  *
- * Return: 0; a negative errno when the sockets cannot be listed, with the reason in @err.
+ * Return: 0; a negative errno when it cannot be seen who is there, with the reason in @err.
  */
 int fleet_look(struct fleet *fleet, struct err *err);
 
@@ -76,13 +91,30 @@ void fleet_wait(struct fleet *fleet, struct pollfd *fds, unsigned fd_count, int 
 /* Nobody has an open question that may still be answered within its time. */
 bool fleet_is_settled(const struct fleet *fleet);
 
+/* fleet->detailed has changed: ask about that VM at once. */
+void fleet_look_closer(struct fleet *fleet);
+
 /* Who still has an open question is silent. */
 void fleet_give_up(struct fleet *fleet);
 
 /* One call of vm.memory.set; fleet->was_set says how it ended. Steals @params. False: the VM has
  * an open setting, or no connection. */
-bool fleet_set(struct fleet_vm *vm, json_t *params);
+bool fleet_set(struct fleet *fleet, struct fleet_vm *vm, json_t *params);
 
 struct fleet_vm *fleet_find(const struct fleet *fleet, const char *name);
+
+/* --- between fleet.c and fleet_daemon.c ---------------------------------------------------------- */
+
+/* The VMs are those of @names from now on: new ones come, others go. False: no memory. */
+bool fleet_list(struct fleet *fleet, const json_t *names);
+void fleet_take_memory(struct fleet_vm *vm, json_t *memory); /* a new look; borrows @memory */
+void fleet_end_setting(struct fleet *fleet, struct fleet_vm *vm, const char *error);
+
+/* False: there is none now. */
+bool fleet_daemon_is_there(struct fleet *fleet);
+void fleet_daemon_ask(struct fleet *fleet, uint64_t now_ns);
+void fleet_daemon_read(struct fleet *fleet);
+bool fleet_daemon_set(struct fleet *fleet, struct fleet_vm *vm, json_t *params);
+bool fleet_daemon_is_settled(const struct fleet *fleet);
 
 #endif

@@ -23,10 +23,15 @@ static int show_once(struct fleet *fleet, bool as_json)
 	struct err err = { 0 };
 	int ret = EXIT_CODE_FAILED;
 
+	fleet->details = FLEET_DETAILS_ALL;
 	if (fleet_look(fleet, &err) < 0)
 		return out_fail(EXIT_CODE_FAILED, "%s", err.text);
 	wait_for_answers(fleet);
 	fleet_give_up(fleet);
+	if (fleet->daemon_is_silent)
+		return out_fail(
+			EXIT_CODE_FAILED,
+			"neapd does not answer (--host none looks at single VMs without it)");
 	top_host_read(&host);
 	if (top_rows_take(&rows, fleet, TOP_BY_NAME, false))
 		ret = top_once(&rows, &host, as_json);
@@ -38,9 +43,14 @@ int cli_top(struct cli_call *call)
 {
 	bool is_live = !cli_flag(call, "once") && !cli_wants_json(call) && isatty(STDIN_FILENO) &&
 		       isatty(STDOUT_FILENO);
-	struct fleet fleet = { 0 };
+	char daemon_path[RPC_PATH_BYTES] = "";
+	bool is_named = false;
+	struct fleet fleet;
 	int ret = -1;
 
+	if (!daemon_socket(call, daemon_path, &is_named))
+		daemon_path[0] = '\0';
+	fleet_init(&fleet, daemon_path, is_named);
 	if (is_live)
 		ret = top_live(&fleet);
 	if (ret < 0 && is_live)

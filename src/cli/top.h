@@ -27,6 +27,7 @@ struct top_row {
 
 	bool has_policy; /* false: a VM without dynamic memory */
 	bool has_demand;
+	bool has_details; /* false: rule, buffer and average are not known (yet) */
 	char status[TOP_WORD_BYTES], mode[TOP_WORD_BYTES], rule[TOP_WORD_BYTES];
 	uint64_t minimum_bytes, demand_bytes, want_bytes, target_bytes;
 	uint64_t pressure_percent, average_pressure_percent, buffer_percent, weight;

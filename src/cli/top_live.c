@@ -143,7 +143,7 @@ static void send_setting(struct live *live)
 	if (!vm) {
 		json_decref(params);
 		say(view, true, "%s has ended", live->asked_vm);
-	} else if (!fleet_set(vm, params)) {
+	} else if (!fleet_set(view->fleet, vm, params)) {
 		say(view, true, "%s does not answer", live->asked_vm);
 	}
 }
@@ -200,6 +200,8 @@ static void move_selection(struct top_view *view, int steps)
 		selected = 0;
 	(void)snprintf(view->selected, sizeof(view->selected), "%s",
 		       view->rows.rows[selected].name);
+	(void)snprintf(view->fleet->detailed, sizeof(view->fleet->detailed), "%s", view->selected);
+	fleet_look_closer(view->fleet);
 }
 
 static void sort_by(struct top_view *view, enum top_sort sort)
@@ -297,8 +299,12 @@ static void look(struct live *live)
 
 	if (now_ns < live->next_look_ns)
 		return;
+	(void)snprintf(live->view.fleet->detailed, sizeof(live->view.fleet->detailed), "%s",
+		       live->view.selected);
 	if (fleet_look(live->view.fleet, &err) < 0)
 		say(&live->view, true, "%s", err.text);
+	else if (live->view.fleet->daemon_is_silent)
+		say(&live->view, true, "neapd does not answer");
 	top_host_read(&live->view.host);
 	live->next_look_ns = now_ns + LOOK_MS * NS_PER_MS;
 }

@@ -107,20 +107,22 @@ static json_t *host_json(const struct top_host *host)
 
 static json_t *policy_json(const struct top_row *row)
 {
-	json_t *json =
-		json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "status", row->status, "mode",
-			  row->mode, "rule", row->rule, "minimum_bytes",
-			  (json_int_t)row->minimum_bytes, "want_bytes", (json_int_t)row->want_bytes,
-			  "target_bytes", (json_int_t)row->target_bytes, "buffer_percent",
-			  (json_int_t)row->buffer_percent, "weight", (json_int_t)row->weight);
+	json_t *json = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "status", row->status, "mode",
+				 row->mode, "minimum_bytes", (json_int_t)row->minimum_bytes,
+				 "want_bytes", (json_int_t)row->want_bytes, "target_bytes",
+				 (json_int_t)row->target_bytes, "weight", (json_int_t)row->weight);
 
+	if (row->has_details)
+		(void)json_object_update_new(json, json_pack("{s:s, s:I}", "rule", row->rule,
+							     "buffer_percent",
+							     (json_int_t)row->buffer_percent));
 	if (row->has_demand)
 		(void)json_object_update_new(
-			json,
-			json_pack("{s:I, s:I, s:I}", "demand_bytes", (json_int_t)row->demand_bytes,
-				  "pressure_percent", (json_int_t)row->pressure_percent,
-				  "average_pressure_percent",
-				  (json_int_t)row->average_pressure_percent));
+			json, json_pack("{s:I, s:I}", "demand_bytes", (json_int_t)row->demand_bytes,
+					"pressure_percent", (json_int_t)row->pressure_percent));
+	if (row->has_demand && row->has_details)
+		(void)json_object_set_new(json, "average_pressure_percent",
+					  json_integer((json_int_t)row->average_pressure_percent));
 	return json;
 }
 

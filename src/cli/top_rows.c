@@ -17,6 +17,7 @@ static void take_word(char ret_word[TOP_WORD_BYTES], const char *text)
 static void take_policy(struct top_row *row, const json_t *policy)
 {
 	row->has_policy = true;
+	row->has_details = json_object_get(policy, "rule") != NULL;
 	row->has_demand = out_u64(policy, "demand_bytes") > 0;
 	take_word(row->status, out_text(policy, "status"));
 	take_word(row->mode, out_text(policy, "mode"));
@@ -68,6 +69,8 @@ bool top_row_of(const struct fleet_vm *vm, struct top_row *ret_row)
 	(void)snprintf(row.name, sizeof(row.name), "%s", vm->name);
 	if (vm->health == FLEET_LEFT_OVER) {
 		take_word(row.state, "left over");
+	} else if (vm->health == FLEET_PENDING) {
+		take_word(row.state, out_text(vm->info, "state"));
 	} else if (vm->health == FLEET_SILENT || !vm->now.memory) {
 		take_word(row.state, "not answering");
 	} else {

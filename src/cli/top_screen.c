@@ -472,6 +472,7 @@ static void draw_rule(int y, const struct top_row *row)
 static void draw_details(int y, const struct top_row *row)
 {
 	char a[UNITS_TEXT_BYTES], b[UNITS_TEXT_BYTES], c[UNITS_TEXT_BYTES], d[UNITS_TEXT_BYTES];
+	char buffer[64] = "";
 
 	put(y, 0, OUT_BOLD, row->name);
 	if (!row->answers) {
@@ -486,16 +487,20 @@ static void draw_details(int y, const struct top_row *row)
 			   units_format_size(row->resident_bytes, a));
 		return;
 	}
+	if (row->has_details)
+		(void)snprintf(buffer, sizeof(buffer), ", buffer %" PRIu64 " %%",
+			       row->buffer_percent);
 	put_format(y, (int)strlen(row->name) + 2, OUT_PLAIN,
-		   "mode %s, minimum %s, maximum %s, buffer %" PRIu64 " %%, weight %" PRIu64,
-		   row->mode, units_format_size(row->minimum_bytes, a),
-		   units_format_size(row->maximum_bytes, b), row->buffer_percent, row->weight);
-	put_format(y + 1, 0, OUT_PLAIN,
-		   "demand %s, want %s, assigned %s, resident %s; pressure %" PRIu64
-		   " %% on average",
+		   "mode %s, minimum %s, maximum %s%s, weight %" PRIu64, row->mode,
+		   units_format_size(row->minimum_bytes, a),
+		   units_format_size(row->maximum_bytes, b), buffer, row->weight);
+	if (row->has_details)
+		(void)snprintf(buffer, sizeof(buffer), "; pressure %" PRIu64 " %% on average",
+			       row->average_pressure_percent);
+	put_format(y + 1, 0, OUT_PLAIN, "demand %s, want %s, assigned %s, resident %s%s",
 		   row->has_demand ? units_format_size(row->demand_bytes, a) : "not known",
 		   units_format_size(row->want_bytes, b), units_format_size(row->assigned_bytes, c),
-		   units_format_size(row->resident_bytes, d), row->average_pressure_percent);
+		   units_format_size(row->resident_bytes, d), buffer);
 	draw_rule(y + 2, row);
 }
 

@@ -4,7 +4,6 @@
 without it. The daemon is fake_host.py, its VMs are fake-neap's."""
 import json
 import os
-import pty
 import re
 import shutil
 import signal
@@ -12,11 +11,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import neapvm  # noqa: E402
+import screen  # noqa: E402
 from fake_host import FakeHost  # noqa: E402
 
 OK, FAILED, USAGE, HOST, NO_VM, STATE = 0, 1, 2, 3, 4, 5
@@ -460,7 +459,67 @@ def host_survives_numbers_that_make_no_sense():
             assert "\x1b" not in out, out
 
 
-# --- completion ---------------------------------------------------------------------------------------
+# --- top ----------------------------------------------------------------------------------------------
+
+def top_is_fed_by_one_list_and_asks_for_more_where_somebody_looks():
+    with Site() as site:
+        site.create("a", "--start").create("b", "--cmdline", "hungry", "--start").create("c")
+        with screen.Terminal([neapvm.neap_path(), "top"], site.env, 24, 100) as terminal:
+            terminal.until(r"^a +running OK +64M +128M +64M")
+            terminal.until(r"^b +running Warning")
+            terminal.until(r"^a  mode auto, minimum 64 MiB, maximum 64 MiB, buffer 20 %, weight 1000$")
+            assert "c " not in terminal.screen.text(), terminal.screen.text()
+            terminal.type("j")
+            terminal.until(r"^maximum: the VM has all that its maximum allows +\(neap why b\)$")
+            terminal.type("w250\r")
+            terminal.until("^b has the new setting$")
+            terminal.until("^b .*weight 250$")
+            site.daemon.refuse = {"vm.memory.set": (-32602, "such a weight makes no sense")}
+            terminal.type("w99\r")
+            terminal.until("^b: such a weight makes no sense")
+            site.daemon.requests.clear()
+            until(lambda: (terminal.read(0.01), ("vm.list", {}) in site.daemon.requests[2:])[1])
+            asked = [(method, params.get("vm")) for method, params in site.daemon.requests]
+            assert set(asked) == {("vm.list", None), ("vm.memory", "b")}, asked
+            site.daemon.__exit__()  # VMs live on, and are seen by their own sockets
+            site.neap("run", "--name", "own", "--memory", "64M", "--detach")
+            terminal.until(r"^own +running")
+            site.daemon = FakeHost(site.dir)
+            site.daemon.__enter__()
+            until(lambda: (terminal.read(0.01), site.daemon.requests)[1])
+            terminal.until(r"^own +running")
+            terminal.type("q")
+            assert terminal.wait() == 0 and terminal.is_restored()
+
+
+def top_once_has_all_numbers_of_every_vm_and_shows_those_that_wait():
+    with Site() as site:
+        site.create("a", "--start").create("b", "--start")
+        rows = {row["name"]: row for row in site.json("top")["vms"]}
+        own = {row["name"]: row for row in site.json("top", "--host", "none")["vms"]}
+        assert rows == own, (rows, own)
+        listed = site.daemon.vm_list
+        site.daemon.vm_list = lambda **params: {"vms": listed(**params)["vms"] + [
+            {"name": "later", "state": "pending"}, {"name": "mute", "state": "silent", "pid": 7},
+            {"name": "young", "state": "starting", "pid": 8, "usage": {}}, {"name": 5}, 5]}
+        lines = check(site.neap("top", "--once"), OK).stdout
+        assert re.search("^later +pending", lines, re.M) and re.search("^mute +not answering", lines, re.M), lines
+        assert "young" not in lines, lines
+        site.daemon.refuse = {"vm.memory": (9, "silent")}
+        row = {row["name"]: row for row in site.json("top")["vms"]}["a"]
+        assert row["demand_bytes"] == 128 * MIB and "rule" not in row, row
+
+
+def top_says_when_the_daemon_does_not_answer():
+    with Site(with_daemon=False) as site:
+        os.makedirs(site.dir + "/neapd")
+        with socket.socket(socket.AF_UNIX) as mute:
+            mute.bind(site.dir + "/neapd/neapd.sock")
+            mute.listen(8)
+            check(site.neap("top", "--once"), FAILED, err="neapd does not answer .--host none")
+            check(site.neap("top", "--once", "--host", "none"), OK, err="no VM is running")
+
+
 
 def main():
     here = sys.modules[__name__]
