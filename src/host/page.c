@@ -95,10 +95,12 @@ static void set_number(json_t *object, const char *key, const struct api_usage *
 static json_t *vm_info(const struct hosted *vm)
 {
 	const char *pool = vm->broker_vm ? broker_vm_pool(vm->broker_vm) : "";
-	json_t *info = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:b}", "kind", "vm", "name",
-				 vm->definition.name, "uuid", vm->definition.uuid, "state",
-				 vm->state, "reason", vm->reason, "pool", pool, "restarts",
-				 (int)vm->restarts, "transient", vm->is_transient);
+	json_t *reason = json_string(vm->reason); /* NULL: cut within a character */
+	json_t *info =
+		json_pack("{s:s, s:s, s:s, s:s, s:o, s:s, s:i, s:b}", "kind", "vm", "name",
+			  vm->definition.name, "uuid", vm->definition.uuid, "state", vm->state,
+			  "reason", reason ? reason : json_string(""), "pool", pool, "restarts",
+			  (int)vm->restarts, "transient", vm->is_transient);
 
 	if (vm->definition.labels && json_object_size(vm->definition.labels) > 0)
 		(void)json_object_set(info, "labels", vm->definition.labels);
@@ -189,20 +191,24 @@ static bool is_noteworthy(const char *kind)
 	return false;
 }
 
+static uint64_t wall_clock_ms(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * (NS_PER_S / NS_PER_MS) + (uint64_t)now.tv_nsec / NS_PER_MS;
+}
+
 static void on_event(void *ctx, const struct hosted *vm, const char *kind, const json_t *data)
 {
 	struct page *page = ctx;
-	struct timespec now;
 	json_t *note;
 	char *text;
 
 	if (!is_noteworthy(kind))
 		return;
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	note = json_pack("{s:I, s:s, s:s, s:O?}", "t",
-			 (json_int_t)((uint64_t)now.tv_sec * (NS_PER_S / NS_PER_MS) +
-				      (uint64_t)now.tv_nsec / NS_PER_MS),
-			 "kind", kind, "vm", vm ? vm->definition.name : "", "data", data);
+	note = json_pack("{s:I, s:s, s:s, s:O?}", "t", (json_int_t)wall_clock_ms(), "kind", kind,
+			 "vm", vm ? vm->definition.name : "", "data", data);
 	text = json_dumps(note, JSON_COMPACT);
 	json_decref(note);
 	if (text)

@@ -11,14 +11,14 @@
  *   forget N       and it is not known any more
  *   short N        it is short of memory: Warning
  *   rename N NAME  give it that name, whatever is in it
- *   reason N TEXT  and that reason
+ *   reason N TEXT  and that reason; what is behind a \1 is cut off, and half a character left
  *   label N K V    and a label
  *   state N NAME   and that state
  *   note KIND N    an event of that kind about it
  *   jump MS        the clock jumps
  *   steps N        N steps of the page's history pass in no time
  *   render N       say how many microseconds a text of /metrics takes, best of N
- *   rss            say how many bytes of memory this process has
+ *   rss            say how many bytes of memory this process has (0 when sanitizers keep what was freed)
  * Each is answered with a line, "done" if there is nothing to say. At the end of its input it ends.
  */
 #include <inttypes.h>
@@ -283,6 +283,9 @@ static void say_memory(void)
 		pages = 0;
 	if (file)
 		(void)fclose(file);
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	pages = 0;
+#endif
 	(void)printf("%" PRIu64 "\n", pages * (uint64_t)sysconf(_SC_PAGESIZE));
 }
 
@@ -326,6 +329,8 @@ static bool obey(const char *what, unsigned number, const char *first, const cha
 		(void)snprintf(vm->definition.name, sizeof(vm->definition.name), "%s", first);
 	} else if (strcmp(what, "reason") == 0) {
 		(void)snprintf(vm->reason, sizeof(vm->reason), "%s %s", first, rest);
+		if (strchr(vm->reason, 1))
+			(void)strcpy(strchr(vm->reason, 1), "\xc3");
 	} else if (strcmp(what, "label") == 0) {
 		json_object_set_new(vm->definition.labels, first, json_string(rest));
 	} else if (strcmp(what, "state") == 0) {

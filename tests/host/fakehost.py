@@ -53,11 +53,11 @@ def free_port():
 
 
 class FakeHost:
-    def __init__(self, vms=6, steps=0, directory=None):
+    def __init__(self, vms=6, steps=0, directory=None, port=None):
         self.dir = directory or tempfile.mkdtemp(prefix="neap-metrics-")
         self.owns_dir = directory is None
         self.path = os.path.join(self.dir, "metrics.sock")
-        self.port = free_port()
+        self.port = port or free_port()
         self.process = subprocess.Popen(
             [os.environ["FAKE_HOST"], self.path, str(self.port), str(vms), str(steps)], text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -66,6 +66,14 @@ def test_one_who_stays_is_told_only_what_changes():
         assert changed["cache-1"]["i"] not in [data["i"] for data in told(events, "track")], "nothing changes there"
 
 
+def test_a_reason_that_is_cut_within_a_character_is_left_out():
+    with FakeHost(vms=1) as host:
+        host.tell("reason 0 ended \x01cut")
+        host.tell("jump 2000")
+        with host.follow() as page:
+            assert by_name(page.until_now()[0])["web-1"]["info"]["reason"] == ""
+
+
 def test_one_who_comes_back_misses_nothing_and_is_told_nothing_twice():
     with FakeHost(vms=6, steps=50) as host:
         with host.follow() as page:

@@ -140,7 +140,7 @@ function whoText(track, holders) {
 	if (one)
 		return name(one);
 	if (!holders.length)
-		return "No VM holds any of it.";
+		return "No VM holds 1 MiB of it.";
 	return `Who holds it: ${holders.slice(0, 3).map(name).join(", ")}${holders.length > 3 ? ` and ${holders.length - 3} more` : ""}`;
 }
 
@@ -388,13 +388,14 @@ const SAYINGS = {
 	"device.broken": ({ device, reason }) => `${device}: ${reason}`,
 };
 const ALARMS = { "vm.silent": "bad", "vm.ended": "low", "vm.waits": "low", "memory.unreadable": "bad", "device.broken": "low" };
+const WANTED_ENDS = [0, 7]; // powered off, killed on request: src/base/exit_codes.def
 
 function noteGrade({ kind, data }) {
 	if (kind === "memory.status")
 		return { Warning: "bad", Low: "low" }[data.status] || "";
 	if (kind === "host.pool")
 		return { soft: "low", hard: "bad", low: "bad" }[data.state] || "";
-	return kind === "vm.ended" && data.exit_code === 0 ? "" : ALARMS[kind] || "";
+	return kind === "vm.ended" && WANTED_ENDS.includes(data.exit_code) ? "" : ALARMS[kind] || "";
 }
 
 function showNotes() {
