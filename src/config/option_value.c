@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* option_value.c - one value: from text, from JSON, to JSON. Every value is checked here against
- * its own row; vm_config_check() checks values against each other.
+ * its own row; vm_config_check() and its like check values against each other.
  */
 #include "config/options.h"
 
@@ -18,12 +18,12 @@
 #include "base/units.h"
 #include "config/suggest.h"
 
-static void *field(struct vm_config *config, const struct option_row *row)
+static void *field(void *config, const struct option_row *row)
 {
 	return (char *)config + row->offset;
 }
 
-static const void *const_field(const struct vm_config *config, const struct option_row *row)
+static const void *const_field(const void *config, const struct option_row *row)
 {
 	return (const char *)config + row->offset;
 }
@@ -52,8 +52,7 @@ static uint64_t load_number(const void *from, size_t field_bytes)
 	return value;
 }
 
-static int set_number(struct vm_config *config, const struct option_row *row, uint64_t value,
-		      struct err *err)
+static int set_number(void *config, const struct option_row *row, uint64_t value, struct err *err)
 {
 	char low[UNITS_TEXT_BYTES], high[UNITS_TEXT_BYTES];
 
@@ -68,8 +67,8 @@ static int set_number(struct vm_config *config, const struct option_row *row, ui
 	return err_set(err, -ERANGE, "must be from %" PRIu64 " to %" PRIu64, row->min, row->max);
 }
 
-static int set_unsigned_text(struct vm_config *config, const struct option_row *row,
-			     const char *text, struct err *err)
+static int set_unsigned_text(void *config, const struct option_row *row, const char *text,
+			     struct err *err)
 {
 	char quoted[QUOTE_BYTES];
 	unsigned long long value;
@@ -84,7 +83,7 @@ static int set_unsigned_text(struct vm_config *config, const struct option_row *
 	return set_number(config, row, errno == ERANGE ? UINT64_MAX : (uint64_t)value, err);
 }
 
-static int set_size_text(struct vm_config *config, const struct option_row *row, const char *text,
+static int set_size_text(void *config, const struct option_row *row, const char *text,
 			 struct err *err)
 {
 	char quoted[QUOTE_BYTES];
@@ -112,7 +111,7 @@ bool option_parse_bool(const char *text, bool *ret_value)
 	return false;
 }
 
-static int set_bool_text(struct vm_config *config, const struct option_row *row, const char *text,
+static int set_bool_text(void *config, const struct option_row *row, const char *text,
 			 struct err *err)
 {
 	char quoted[QUOTE_BYTES];
@@ -122,7 +121,7 @@ static int set_bool_text(struct vm_config *config, const struct option_row *row,
 	return err_set(err, -EINVAL, "%s is neither on nor off", quote_text(text, quoted));
 }
 
-static int set_enum_text(struct vm_config *config, const struct option_row *row, const char *text,
+static int set_enum_text(void *config, const struct option_row *row, const char *text,
 			 struct err *err)
 {
 	char quoted[QUOTE_BYTES];
@@ -150,7 +149,7 @@ bool vm_name_is_valid(const char *untrusted_text)
 	       has_letters_of_name(untrusted_text);
 }
 
-static int set_name_text(struct vm_config *config, const struct option_row *row, const char *text,
+static int set_name_text(void *config, const struct option_row *row, const char *text,
 			 struct err *err)
 {
 	char quoted[QUOTE_BYTES];
@@ -167,7 +166,22 @@ static int set_name_text(struct vm_config *config, const struct option_row *row,
 	return 0;
 }
 
-static int set_uuid_text(struct vm_config *config, const struct option_row *row, const char *text,
+static int set_mode_text(void *config, const struct option_row *row, const char *text,
+			 struct err *err)
+{
+	char quoted[QUOTE_BYTES];
+	size_t len = strlen(text);
+
+	if (len < 3 || len > 4 || strspn(text, "01234567") != len ||
+	    strtoul(text, NULL, 8) > row->max)
+		return err_set(err, -EINVAL,
+			       "%s are not permissions; write them in octal, like 0660",
+			       quote_text(text, quoted));
+	store_number(field(config, row), row->field_bytes, strtoul(text, NULL, 8));
+	return 0;
+}
+
+static int set_uuid_text(void *config, const struct option_row *row, const char *text,
 			 struct err *err)
 {
 	char quoted[QUOTE_BYTES];
@@ -200,8 +214,7 @@ static int check_string(const struct option_row *row, const char *text, struct e
 }
 
 /* Takes @copy, which is NULL when there was no memory. */
-static int set_copy(struct vm_config *config, const struct option_row *row, char *copy,
-		    struct err *err)
+static int set_copy(void *config, const struct option_row *row, char *copy, struct err *err)
 {
 	char **to = field(config, row);
 
@@ -213,7 +226,7 @@ static int set_copy(struct vm_config *config, const struct option_row *row, char
 }
 
 /* An empty string is one that is not given. */
-static int set_string_text(struct vm_config *config, const struct option_row *row, const char *text,
+static int set_string_text(void *config, const struct option_row *row, const char *text,
 			   struct err *err)
 {
 	char **to = field(config, row);
@@ -228,7 +241,7 @@ static int set_string_text(struct vm_config *config, const struct option_row *ro
 	return 0;
 }
 
-static int set_path_text(struct vm_config *config, const struct option_row *row, const char *text,
+static int set_path_text(void *config, const struct option_row *row, const char *text,
 			 const char *base_dir, struct err *err)
 {
 	CLEANUP(free_text)
@@ -239,6 +252,8 @@ static int set_path_text(struct vm_config *config, const struct option_row *row,
 
 	if (ret < 0)
 		return ret;
+	if (*text == '\0' && row->empty_is_none)
+		return set_copy(config, row, strdup(text), err);
 	if (*text == '\0')
 		return err_set(err, -EINVAL, "is empty");
 	if (*text != '/' && !base_dir) {
@@ -261,7 +276,7 @@ static int set_path_text(struct vm_config *config, const struct option_row *row,
 	return ret;
 }
 
-int option_set_text(struct vm_config *config, const struct option_row *row, const char *text,
+int option_set_text(void *config, const struct option_row *row, const char *text,
 		    const char *base_dir, struct err *err)
 {
 	switch (row->type) {
@@ -273,12 +288,13 @@ int option_set_text(struct vm_config *config, const struct option_row *row, cons
 	case OPTION_ENUM: return set_enum_text(config, row, text, err);
 	case OPTION_PATH: return set_path_text(config, row, text, base_dir, err);
 	case OPTION_STRING: return set_string_text(config, row, text, err);
+	case OPTION_MODE: return set_mode_text(config, row, text, err);
 	}
 	return err_set(err, -EINVAL, "unknown type of option");
 }
 
-static int set_integer_json(struct vm_config *config, const struct option_row *row,
-			    const json_t *value, struct err *err)
+static int set_integer_json(void *config, const struct option_row *row, const json_t *value,
+			    struct err *err)
 {
 	json_int_t number = json_integer_value(value);
 
@@ -287,7 +303,7 @@ static int set_integer_json(struct vm_config *config, const struct option_row *r
 	return set_number(config, row, (uint64_t)number, err);
 }
 
-int option_set_json(struct vm_config *config, const struct option_row *row, const json_t *value,
+int option_set_json(void *config, const struct option_row *row, const json_t *value,
 		    const char *base_dir, struct err *err)
 {
 	static const char *const expected[] = {
@@ -299,6 +315,7 @@ int option_set_json(struct vm_config *config, const struct option_row *row, cons
 		[OPTION_UNSIGNED] = "an integer",
 		[OPTION_BOOL] = "true or false",
 		[OPTION_ENUM] = "a string",
+		[OPTION_MODE] = "a string of octal digits like \"0660\"",
 	};
 
 	if (row->type == OPTION_BOOL && json_is_boolean(value)) {
@@ -315,12 +332,12 @@ int option_set_json(struct vm_config *config, const struct option_row *row, cons
 /* Leaving out what was emptied would mean the default when it is read back. */
 static json_t *string_or_absent(const struct option_row *row, const char *text)
 {
-	if (text && *text)
+	if (text && (*text || row->empty_is_none))
 		return json_string(text);
 	return row->default_text ? json_string("") : NULL;
 }
 
-json_t *option_get_json(const struct vm_config *config, const struct option_row *row)
+json_t *option_get_json(const void *config, const struct option_row *row)
 {
 	const void *from = const_field(config, row);
 	char text[UNITS_TEXT_BYTES];
@@ -333,6 +350,8 @@ json_t *option_get_json(const struct vm_config *config, const struct option_row 
 	case OPTION_SIZE: return json_string(units_format_exact(load_number(from, 8), text));
 	case OPTION_UNSIGNED: return json_integer((json_int_t)load_number(from, row->field_bytes));
 	case OPTION_BOOL: return json_boolean(*(const bool *)from);
+	case OPTION_MODE:
+		return json_sprintf("%04o", (unsigned)load_number(from, row->field_bytes));
 	case OPTION_ENUM: return json_string(row->choices[load_number(from, row->field_bytes)]);
 	}
 	return NULL;

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/units.h"
 #include "config/vm_config.h"
 
 enum option_type {
@@ -24,6 +25,7 @@ enum option_type {
 	OPTION_UNSIGNED, /* unsigned or uint64_t, by the field's width */
 	OPTION_BOOL,	 /* bool; as text on or off */
 	OPTION_ENUM,	 /* an enum from 0; as text one of choices */
+	OPTION_MODE,	 /* unsigned: permissions of a file, as text in octal: 0660 */
 };
 
 struct option_row {
@@ -31,7 +33,7 @@ struct option_row {
 	const char *flag;
 	enum option_type type;
 	bool live;
-	size_t offset;	    /* of the field in struct vm_config */
+	size_t offset;	    /* of the field in the table's struct */
 	size_t field_bytes; /* of that field */
 	const char *metavar;
 	const char *help;
@@ -40,17 +42,35 @@ struct option_row {
 	const char *default_text;
 	const char *default_words;
 	const char *const *choices; /* of an ENUM, in the order of its numbers, NULL at the end */
+	bool empty_is_none;	    /* of a PATH: "" is a value, and means that there is none */
 };
-
-const struct option_row *option_table(size_t *ret_count);
 
 struct option_group {
 	const char *name;
 	const char *help;
 };
+
+/* All options of one struct: a VM's, or a daemon's. */
+struct option_table {
+	const struct option_row *rows;
+	size_t row_count;
+	const struct option_group *groups;
+	size_t group_count;
+	size_t config_bytes; /* of the struct */
+	size_t given_offset; /* of its uint64_t with a bit per row: a flag has set it, and no file shall */
+};
+extern const struct option_table vm_options;   /* of struct vm_config: options.def */
+extern const struct option_table host_options; /* of struct host_config: host_options.def */
+
+/* The VM's. */
+const struct option_row *option_table(size_t *ret_count);
 const struct option_group *option_groups(size_t *ret_count);
 
-/* Rows by JSON path or flag name (@len bytes of it); NULL: no such. */
+/* Rows by JSON path or flag name (@len bytes of it); NULL: no such. The short ones are the VM's. */
+const struct option_row *options_by_key(const struct option_table *table, const char *key,
+					size_t len);
+const struct option_row *options_by_flag(const struct option_table *table, const char *flag,
+					 size_t len);
 const struct option_row *option_by_key(const char *key, size_t len);
 const struct option_row *option_by_flag(const char *flag, size_t len);
 
@@ -66,19 +86,42 @@ bool option_leads_group(const struct option_row *row);
 
 /**
  * option_set_text() - one value, as typed after a flag
- * option_set_json() - one value, as in vm.json
+ * option_set_json() - one value, as in a file
+ * @config:   the struct of the row's table
  * @base_dir: what a relative path starts from; NULL: the working directory
  *
  * Return: 0; -EINVAL, -ERANGE: @err says what is wrong with the value, without naming the option;
  *         -ENOMEM. On failure @config is as before.
  */
-int option_set_text(struct vm_config *config, const struct option_row *row, const char *text,
+int option_set_text(void *config, const struct option_row *row, const char *text,
 		    const char *base_dir, struct err *err);
-int option_set_json(struct vm_config *config, const struct option_row *row, const json_t *value,
+int option_set_json(void *config, const struct option_row *row, const json_t *value,
 		    const char *base_dir, struct err *err);
 
-/* The value as vm.json has it: a new reference; NULL when it is not given. */
-json_t *option_get_json(const struct vm_config *config, const struct option_row *row);
+/* The value as a file has it: a new reference; NULL when it is not given. */
+json_t *option_get_json(const void *config, const struct option_row *row);
+
+/* All of a struct: it is emptied and gets the defaults of fixed value; its strings are freed. */
+void options_init(const struct option_table *table, void *config);
+void options_fini(const struct option_table *table, void *config);
+
+/* As JSON text that options_load() reads back to the same; NULL: no memory. Caller frees. */
+char *options_to_json(const struct option_table *table, const void *config);
+
+#define OPTIONS_FILE_BYTES MIB_BYTES
+enum { OPTIONS_NESTING = 64 };
+
+/* See vm_config_load() and its like: the same for any table. */
+int options_load(const struct option_table *table, void *config, const char *path, struct err *err);
+int options_load_text(const struct option_table *table, void *config, const char *name,
+		      const char *base_dir, const char *untrusted_text, size_t len,
+		      struct err *err);
+int options_parse_flags(const struct option_table *table, void *config, int argc,
+			char *const argv[], int *ret_used, struct err *err);
+int options_parse_flag(const struct option_table *table, void *config, int argc, char *const argv[],
+		       int *ret_used, struct err *err);
+struct suggest;
+void options_suggest_flags(const struct option_table *table, struct suggest *suggest);
 
 /* "on", "off" and their like. */
 bool option_parse_bool(const char *text, bool *ret_value);

@@ -15,15 +15,9 @@ enum { NAME_DIGITS = 6 };
 
 void vm_config_init(struct vm_config *config)
 {
-	const struct option_row *rows;
-	size_t count;
 	uuid_t uuid;
 
-	memset(config, 0, sizeof(*config));
-	rows = option_table(&count);
-	for (size_t i = 0; i < count; i++)
-		if (rows[i].default_text)
-			(void)option_set_text(config, &rows[i], rows[i].default_text, NULL, NULL);
+	options_init(&vm_options, config);
 	uuid_generate_random(uuid);
 	uuid_unparse_lower(uuid, config->uuid);
 	(void)snprintf(config->name, sizeof(config->name), "vm-%.*s", NAME_DIGITS, config->uuid);
@@ -37,14 +31,7 @@ void vm_config_uuid(const struct vm_config *config, uint8_t ret_uuid[VM_UUID_BYT
 
 void vm_config_fini(struct vm_config *config)
 {
-	const struct option_row *rows;
-	size_t count;
-
-	rows = option_table(&count);
-	for (size_t i = 0; i < count; i++)
-		if (rows[i].type == OPTION_STRING || rows[i].type == OPTION_PATH)
-			free(*(char **)((char *)config + rows[i].offset));
-	memset(config, 0, sizeof(*config));
+	options_fini(&vm_options, config);
 }
 
 static int check_memory(const struct vm_config *config, struct err *err)
@@ -191,36 +178,35 @@ int vm_config_check(const struct vm_config *config, struct err *err)
 	return 0;
 }
 
-/* The object a row's value belongs in; made at its first row. Borrowed. */
-static json_t *group_object(json_t *top, const struct option_row *row)
-{
-	size_t len = option_group_len(row);
-	json_t *group;
-
-	if (len == 0)
-		return top;
-	group = json_object_getn(top, row->key, len);
-	if (!group && json_object_setn_new(top, row->key, len, json_object()) == 0)
-		group = json_object_getn(top, row->key, len);
-	return group;
-}
-
 char *vm_config_to_json(const struct vm_config *config)
 {
-	const struct option_row *rows;
-	json_t *top = json_object();
-	size_t count;
-	char *text;
+	return options_to_json(&vm_options, config);
+}
 
-	rows = option_table(&count);
-	for (size_t i = 0; i < count; i++) {
-		json_t *value = option_get_json(config, &rows[i]);
+int vm_config_load(struct vm_config *config, const char *path, struct err *err)
+{
+	return options_load(&vm_options, config, path, err);
+}
 
-		if (value)
-			(void)json_object_set_new(group_object(top, &rows[i]),
-						  option_leaf(&rows[i]), value);
-	}
-	text = json_dumps(top, JSON_INDENT(2));
-	json_decref(top);
-	return text;
+int vm_config_load_text(struct vm_config *config, const char *name, const char *base_dir,
+			const char *untrusted_text, size_t len, struct err *err)
+{
+	return options_load_text(&vm_options, config, name, base_dir, untrusted_text, len, err);
+}
+
+int vm_config_parse_flags(struct vm_config *config, int argc, char *const argv[], int *ret_used,
+			  struct err *err)
+{
+	return options_parse_flags(&vm_options, config, argc, argv, ret_used, err);
+}
+
+int vm_config_parse_flag(struct vm_config *config, int argc, char *const argv[], int *ret_used,
+			 struct err *err)
+{
+	return options_parse_flag(&vm_options, config, argc, argv, ret_used, err);
+}
+
+void vm_config_suggest_flags(struct suggest *suggest)
+{
+	options_suggest_flags(&vm_options, suggest);
 }

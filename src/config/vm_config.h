@@ -99,16 +99,13 @@ struct policy_settings vm_config_policy(const struct vm_config *config);
 /* May memory.limit be that, at start or later? 0 means no limit. */
 bool vm_config_limit_fits(uint64_t limit_bytes, struct err *err);
 
-#define VM_CONFIG_FILE_BYTES MIB_BYTES
-enum { VM_CONFIG_NESTING = 64 };
-
 /**
  * vm_config_load() - read vm.json into @config
  *
  * What the file does not mention stays as it was, and so does what a flag has set: flags win
  * whatever the order. A relative path in the file starts from the file's directory.
  * Refused: a file that is not regular, not ours or root's, or writable by others; more than
- * VM_CONFIG_FILE_BYTES; anything but strict JSON; unknown keys.
+ * 1 MiB; anything but strict JSON; unknown keys.
  *
  * Return: 0; a negative errno, @err is "FILE:LINE: ..." (or "FILE: ..." when it cannot be read).
  */

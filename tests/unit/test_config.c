@@ -499,7 +499,7 @@ static void a_file_of_more_than_1_MiB_is_refused(void **state)
 
 	(void)state;
 	vm_config_init(&config);
-	assert_int_equal(truncate(path, (off_t)VM_CONFIG_FILE_BYTES + 1), 0);
+	assert_int_equal(truncate(path, (off_t)OPTIONS_FILE_BYTES + 1), 0);
 	assert_int_equal(vm_config_load(&config, path, &err), -EFBIG);
 	assert_int_equal(truncate(path, 0), 0);
 	assert_int_equal(vm_config_load(&config, path, &err), -EINVAL);
@@ -550,7 +550,7 @@ static void load_example(const char *name)
 	CLEANUP(vm_config_fini)
 	struct vm_config config;
 	CLEANUP(free_text)
-	char *text = calloc(1, VM_CONFIG_FILE_BYTES);
+	char *text = calloc(1, OPTIONS_FILE_BYTES);
 	struct err err = { 0 };
 	char path[512];
 	FILE *file;
@@ -559,7 +559,7 @@ static void load_example(const char *name)
 	(void)snprintf(path, sizeof(path), "%s/%s", NEAP_CONFIGS, name);
 	file = fopen(path, "re");
 	assert_non_null(file);
-	len = fread(text, 1, VM_CONFIG_FILE_BYTES, file);
+	len = fread(text, 1, OPTIONS_FILE_BYTES, file);
 	(void)fclose(file);
 	vm_config_init(&config);
 	if (vm_config_load_text(&config, name, NEAP_CONFIGS, text, len, &err) < 0 ||
@@ -639,6 +639,9 @@ static void random_value(unsigned *seed, const struct option_row *row, char *tex
 		random_text(seed, text + 1, bytes - 1);
 		break;
 	case OPTION_STRING: random_text(seed, text, bytes); break;
+	case OPTION_MODE:
+		(void)snprintf(text, bytes, "%04o", (unsigned)rand_r(seed) % (unsigned)span);
+		break;
 	}
 }
 

@@ -164,6 +164,9 @@ static void put_type(const struct option_row *row)
 			     row->max, row->unit ? " " : "", row->unit ? row->unit : "");
 		break;
 	case OPTION_BOOL: (void)puts("true or false."); break;
+	case OPTION_MODE:
+		(void)printf("A string of octal digits, at most \"%04" PRIo64 "\".\n", row->max);
+		break;
 	case OPTION_ENUM:
 		(void)fputs("A string, one of", stdout);
 		for (unsigned i = 0; row->choices[i]; i++)

@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* vm_config_flags.c - flags of `neap run` into a vm_config, by the rows of options.def.
+/* option_flags.c - flags of a program into a struct, by the rows of its table: neap run, neapd.
  *
  *   --FLAG VALUE, --FLAG=VALUE
  *   --FLAG, --no-FLAG             a boolean; a following word "on", "off" or alike is its value
  *   --GROUP VALUE,KEY=VALUE,...   a flag that leads its group: VALUE for itself, KEY for GROUP.KEY
  *   --config FILE                 loads it; what flags set, before or after, stays (given_by_flag)
  */
-#include "config/vm_config.h"
+#include "config/options.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fd.h"
-#include "config/options.h"
 #include "config/suggest.h"
 
 static const char config_flag[] = "config";
+
+struct parse {
+	const struct option_table *table;
+	void *config;
+};
 
 /* A flag taken apart: --[no-]name[=value] */
 struct flag {
@@ -26,52 +30,50 @@ struct flag {
 	const char *value; /* after '='; NULL: none */
 };
 
-static int set_given(struct vm_config *config, const struct option_row *row, const char *text,
+static int set_given(const struct parse *parse, const struct option_row *row, const char *text,
 		     struct err *err)
 {
-	size_t count;
-	int ret = option_set_text(config, row, text, NULL, err);
+	int ret = option_set_text(parse->config, row, text, NULL, err);
+	char *at = (char *)parse->config + parse->table->given_offset;
+	uint64_t given;
 
-	if (ret == 0)
-		config->given_by_flag |= UINT64_C(1) << (row - option_table(&count));
-	return ret;
+	if (ret < 0)
+		return ret;
+	memcpy(&given, at, sizeof(given));
+	given |= UINT64_C(1) << (row - parse->table->rows);
+	memcpy(at, &given, sizeof(given));
+	return 0;
 }
 
 /* GROUP.KEY for KEY of the group that @leader leads, or NULL. */
-static const struct option_row *group_member(const struct option_row *leader, const char *key,
+static const struct option_row *group_member(const struct option_table *table,
+					     const struct option_row *leader, const char *key,
 					     size_t key_len)
 {
-	const struct option_row *rows;
-	size_t count;
+	for (size_t i = 0; i < table->row_count; i++) {
+		const char *leaf = option_leaf(&table->rows[i]);
 
-	rows = option_table(&count);
-	for (size_t i = 0; i < count; i++) {
-		const char *leaf = option_leaf(&rows[i]);
-
-		if (option_is_in(&rows[i], leader->flag) && strncmp(leaf, key, key_len) == 0 &&
-		    leaf[key_len] == '\0')
-			return &rows[i];
+		if (option_is_in(&table->rows[i], leader->flag) &&
+		    strncmp(leaf, key, key_len) == 0 && leaf[key_len] == '\0')
+			return &table->rows[i];
 	}
 	return NULL;
 }
 
-static int unknown_member(const struct option_row *leader, const char *key, struct err *err)
+static int unknown_member(const struct option_table *table, const struct option_row *leader,
+			  const char *key, struct err *err)
 {
 	struct suggest suggest = suggest_start(key);
 	char quoted[QUOTE_BYTES], hint[HINT_BYTES];
-	const struct option_row *rows;
-	size_t count;
-
-	rows = option_table(&count);
-	for (size_t i = 0; i < count; i++)
-		if (option_is_in(&rows[i], leader->flag))
-			suggest_offer(&suggest, option_leaf(&rows[i]));
+	for (size_t i = 0; i < table->row_count; i++)
+		if (option_is_in(&table->rows[i], leader->flag))
+			suggest_offer(&suggest, option_leaf(&table->rows[i]));
 	return err_set(err, -EINVAL, "unknown key %s%s", quote_text(key, quoted),
 		       suggest_hint(&suggest, "", hint));
 }
 
 /* One element of a leader's list; @position 0 may be the leader's own value. */
-static int set_element(struct vm_config *config, const struct option_row *leader, char *element,
+static int set_element(const struct parse *parse, const struct option_row *leader, char *element,
 		       unsigned position, struct err *err)
 {
 	char *equals = strchr(element, '=');
@@ -80,18 +82,18 @@ static int set_element(struct vm_config *config, const struct option_row *leader
 	int ret;
 
 	if (!equals && position == 0)
-		return set_given(config, leader, element, err);
+		return set_given(parse, leader, element, err);
 	if (!equals)
 		return err_set(err, -EINVAL, "%s is not KEY=VALUE", quote_text(element, quoted));
 	*equals = '\0';
-	row = group_member(leader, element, strlen(element));
+	row = group_member(parse->table, leader, element, strlen(element));
 	if (!row)
-		return unknown_member(leader, element, err);
-	ret = set_given(config, row, equals + 1, err);
+		return unknown_member(parse->table, leader, element, err);
+	ret = set_given(parse, row, equals + 1, err);
 	return ret < 0 ? err_wrap(err, "%s", element) : 0;
 }
 
-static int set_list(struct vm_config *config, const struct option_row *leader, const char *list,
+static int set_list(const struct parse *parse, const struct option_row *leader, const char *list,
 		    struct err *err)
 {
 	CLEANUP(free_text)
@@ -102,7 +104,7 @@ static int set_list(struct vm_config *config, const struct option_row *leader, c
 	if (!copy)
 		return err_set(err, -ENOMEM, "out of memory");
 	for (unsigned position = 0; (element = strsep(&rest, ",")); position++) {
-		int ret = set_element(config, leader, element, position, err);
+		int ret = set_element(parse, leader, element, position, err);
 
 		if (ret < 0)
 			return ret;
@@ -111,40 +113,41 @@ static int set_list(struct vm_config *config, const struct option_row *leader, c
 }
 
 /* Does the argument after a boolean flag belong to it? */
-static bool is_value_of_bool(const struct option_row *row, const char *next)
+static bool is_value_of_bool(const struct option_table *table, const struct option_row *row,
+			     const char *next)
 {
 	size_t first_len = strcspn(next, ",=");
 	char word[8] = "";
 	bool ignored;
 
 	if (option_leads_group(row) && next[first_len] == '=')
-		return group_member(row, next, first_len) != NULL;
+		return group_member(table, row, next, first_len) != NULL;
 	if (first_len >= sizeof(word) || (next[first_len] && !option_leads_group(row)))
 		return false;
 	memcpy(word, next, first_len);
 	return option_parse_bool(word, &ignored);
 }
 
-static bool split_flag(const char *arg, struct flag *ret_flag)
+static bool split_flag(const struct option_table *table, const char *arg, struct flag *ret_flag)
 {
 	const char *name = arg + 2;
 	size_t len = strcspn(name, "=");
 
 	*ret_flag = (struct flag){ .value = name[len] == '=' ? name + len + 1 : NULL };
 	ret_flag->is_config = len == sizeof(config_flag) - 1 && !strncmp(name, config_flag, len);
-	ret_flag->row = option_by_flag(name, len);
+	ret_flag->row = options_by_flag(table, name, len);
 	if (ret_flag->row || ret_flag->is_config)
 		return true;
 	if (len <= 3 || strncmp(name, "no-", 3) != 0)
 		return false;
-	ret_flag->row = option_by_flag(name + 3, len - 3);
+	ret_flag->row = options_by_flag(table, name + 3, len - 3);
 	ret_flag->negated = true;
 	return ret_flag->row && ret_flag->row->type == OPTION_BOOL;
 }
 
 /* The value, from after '=', from the next argument, or what a bare boolean means. */
-static int find_value(struct flag *flag, int argc, char *const argv[], int *ret_used,
-		      struct err *err)
+static int find_value(const struct option_table *table, struct flag *flag, int argc,
+		      char *const argv[], int *ret_used, struct err *err)
 {
 	bool is_bool = flag->row && flag->row->type == OPTION_BOOL;
 
@@ -155,7 +158,7 @@ static int find_value(struct flag *flag, int argc, char *const argv[], int *ret_
 		flag->value = "off";
 	if (flag->value)
 		return 0;
-	if (is_bool && (argc < 2 || !is_value_of_bool(flag->row, argv[1]))) {
+	if (is_bool && (argc < 2 || !is_value_of_bool(table, flag->row, argv[1]))) {
 		flag->value = "on";
 		return 0;
 	}
@@ -167,29 +170,30 @@ static int find_value(struct flag *flag, int argc, char *const argv[], int *ret_
 	return 0;
 }
 
-static int apply_flag(struct vm_config *config, const struct flag *flag, struct err *err)
+static int apply_flag(const struct parse *parse, const struct flag *flag, struct err *err)
 {
 	if (option_leads_group(flag->row))
-		return set_list(config, flag->row, flag->value, err);
-	return set_given(config, flag->row, flag->value, err);
+		return set_list(parse, flag->row, flag->value, err);
+	return set_given(parse, flag->row, flag->value, err);
 }
 
-int vm_config_parse_flag(struct vm_config *config, int argc, char *const argv[], int *ret_used,
-			 struct err *err)
+int options_parse_flag(const struct option_table *table, void *config, int argc, char *const argv[],
+		       int *ret_used, struct err *err)
 {
+	const struct parse parse = { .table = table, .config = config };
 	struct flag flag;
 	int used;
 	int ret;
 
-	if (argc < 1 || strncmp(argv[0], "--", 2) != 0 || !split_flag(argv[0], &flag))
+	if (argc < 1 || strncmp(argv[0], "--", 2) != 0 || !split_flag(table, argv[0], &flag))
 		return -ENOENT;
-	ret = find_value(&flag, argc, argv, &used, err);
+	ret = find_value(table, &flag, argc, argv, &used, err);
 	if (ret == 0 && flag.is_config) {
-		ret = vm_config_load(config, flag.value, err);
+		ret = options_load(table, config, flag.value, err);
 		if (ret < 0)
 			return ret == -ENOENT ? -EINVAL : ret;
 	} else if (ret == 0) {
-		ret = apply_flag(config, &flag, err);
+		ret = apply_flag(&parse, &flag, err);
 	}
 	if (ret < 0)
 		return err_wrap(err, "%.*s", (int)strcspn(argv[0], "="), argv[0]);
@@ -197,19 +201,15 @@ int vm_config_parse_flag(struct vm_config *config, int argc, char *const argv[],
 	return 0;
 }
 
-void vm_config_suggest_flags(struct suggest *suggest)
+void options_suggest_flags(const struct option_table *table, struct suggest *suggest)
 {
-	const struct option_row *rows;
-	size_t count;
-
-	rows = option_table(&count);
-	for (size_t i = 0; i < count; i++)
-		if (rows[i].flag)
-			suggest_offer(suggest, rows[i].flag);
+	for (size_t i = 0; i < table->row_count; i++)
+		if (table->rows[i].flag)
+			suggest_offer(suggest, table->rows[i].flag);
 	suggest_offer(suggest, config_flag);
 }
 
-static int unknown_flag(const char *arg, struct err *err)
+static int unknown_flag(const struct option_table *table, const char *arg, struct err *err)
 {
 	char shown[SUGGEST_WORD_BYTES + 4] = ""; /* cut: nothing is near so long a word */
 	size_t len = strcspn(arg, "=");
@@ -218,13 +218,13 @@ static int unknown_flag(const char *arg, struct err *err)
 
 	memcpy(shown, arg, len < sizeof(shown) ? len : sizeof(shown) - 1);
 	suggest = suggest_start(shown + strspn(shown, "-"));
-	vm_config_suggest_flags(&suggest);
+	options_suggest_flags(table, &suggest);
 	return err_set(err, -EINVAL, "unknown flag %s%s", quote_text(shown, quoted),
 		       suggest_hint(&suggest, "--", hint));
 }
 
-int vm_config_parse_flags(struct vm_config *config, int argc, char *const argv[], int *ret_used,
-			  struct err *err)
+int options_parse_flags(const struct option_table *table, void *config, int argc,
+			char *const argv[], int *ret_used, struct err *err)
 {
 	int at = 0;
 
@@ -236,9 +236,9 @@ int vm_config_parse_flags(struct vm_config *config, int argc, char *const argv[]
 			at++;
 			break;
 		}
-		ret = vm_config_parse_flag(config, argc - at, argv + at, &used, err);
+		ret = options_parse_flag(table, config, argc - at, argv + at, &used, err);
 		if (ret == -ENOENT)
-			return unknown_flag(argv[at], err);
+			return unknown_flag(table, argv[at], err);
 		if (ret < 0)
 			return ret;
 		at += used;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* vm_config_load.c - vm.json into a vm_config, by the rows of options.def.
+/* option_load.c - a JSON file into a struct, by the rows of its table: vm.json, neapd.json.
  *
- * The file decides what a VM may open, so it is trusted only when nobody else can have written it:
+ * The file decides what we may open, so it is trusted only when nobody else can have written it:
  * ours or root's, and not writable by group or others. It is opened without blocking and looked at
  * through the descriptor, so a FIFO or a file exchanged meanwhile does no harm.
  */
-#include "config/vm_config.h"
+#include "config/options.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,12 +17,12 @@
 #include "base/file.h"
 #include "config/json_lines.h"
 #include "config/json_strict.h"
-#include "config/options.h"
 #include "config/suggest.h"
 
 /* What is being read; @config may be half filled when a mistake is found. */
 struct load {
-	struct vm_config *config;
+	const struct option_table *table;
+	void *config;
 	const char *name;
 	const char *base_dir;
 	const char *text;
@@ -39,61 +39,47 @@ static int fail_at(const struct load *load, const char *key, const char *member,
 }
 
 /* The row of @group's @member, or of the ungrouped key @member when @group is NULL. */
-static const struct option_row *find_row(const char *group, const char *member)
+static const struct option_row *find_row(const struct option_table *table, const char *group,
+					 const char *member)
 {
-	const struct option_row *rows;
-	size_t count;
-
-	rows = option_table(&count);
-	for (size_t i = 0; i < count; i++)
-		if (option_is_in(&rows[i], group) && strcmp(option_leaf(&rows[i]), member) == 0)
-			return &rows[i];
+	for (size_t i = 0; i < table->row_count; i++)
+		if (option_is_in(&table->rows[i], group) &&
+		    strcmp(option_leaf(&table->rows[i]), member) == 0)
+			return &table->rows[i];
 	return NULL;
 }
 
-static bool is_group(const char *key)
+static bool is_group(const struct option_table *table, const char *key)
 {
-	const struct option_group *groups;
-	size_t count;
-
-	groups = option_groups(&count);
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(groups[i].name, key) == 0)
+	for (size_t i = 0; i < table->group_count; i++)
+		if (strcmp(table->groups[i].name, key) == 0)
 			return true;
 	return false;
 }
 
 /* A right name in the wrong place is the likeliest mistake: "kernel" instead of boot.kernel. */
-static const struct option_row *misplaced(const char *key)
+static const struct option_row *misplaced(const struct option_table *table, const char *key)
 {
-	const struct option_row *rows;
-	size_t count;
-
-	rows = option_table(&count);
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(rows[i].key, key) == 0 || strcmp(option_leaf(&rows[i]), key) == 0)
-			return &rows[i];
+	for (size_t i = 0; i < table->row_count; i++)
+		if (strcmp(table->rows[i].key, key) == 0 ||
+		    strcmp(option_leaf(&table->rows[i]), key) == 0)
+			return &table->rows[i];
 	return NULL;
 }
 
-static void offer_keys(struct suggest *suggest, const char *group)
+static void offer_keys(const struct option_table *table, struct suggest *suggest, const char *group)
 {
-	const struct option_group *groups;
-	const struct option_row *rows;
-	size_t count;
-
-	rows = option_table(&count);
-	for (size_t i = 0; i < count; i++)
-		if (option_is_in(&rows[i], group))
-			suggest_offer(suggest, option_leaf(&rows[i]));
-	groups = option_groups(&count);
-	for (size_t i = 0; i < count && !group; i++)
-		suggest_offer(suggest, groups[i].name);
+	for (size_t i = 0; i < table->row_count; i++)
+		if (option_is_in(&table->rows[i], group))
+			suggest_offer(suggest, option_leaf(&table->rows[i]));
+	for (size_t i = 0; i < table->group_count && !group; i++)
+		suggest_offer(suggest, table->groups[i].name);
 }
 
-static int unknown_key(const char *group, const char *key, struct err *err)
+static int unknown_key(const struct option_table *table, const char *group, const char *key,
+		       struct err *err)
 {
-	const struct option_row *elsewhere = misplaced(key);
+	const struct option_row *elsewhere = misplaced(table, key);
 	struct suggest suggest = suggest_start(key);
 	char quoted[QUOTE_BYTES], hint[HINT_BYTES];
 
@@ -105,27 +91,44 @@ static int unknown_key(const char *group, const char *key, struct err *err)
 			       option_leaf(elsewhere));
 	if (elsewhere)
 		return err_set(err, -EINVAL, "unknown key %s; it belongs at the top", quoted);
-	offer_keys(&suggest, group);
+	offer_keys(table, &suggest, group);
 	return err_set(err, -EINVAL, "unknown key %s%s", quoted, suggest_hint(&suggest, "", hint));
+}
+
+static bool is_given(const struct load *load, const struct option_row *row)
+{
+	uint64_t given;
+
+	memcpy(&given, (const char *)load->config + load->table->given_offset, sizeof(given));
+	return given >> (row - load->table->rows) & 1;
+}
+
+/* It holds nothing, but has to be right. */
+static int check_value(const struct load *load, const struct option_row *row, const json_t *value,
+		       struct err *err)
+{
+	void *ignored = calloc(1, load->table->config_bytes);
+	int ret = ignored ? option_set_json(ignored, row, value, load->base_dir, err)
+			  : err_set(err, -ENOMEM, "out of memory");
+
+	if (ignored)
+		options_fini(load->table, ignored);
+	free(ignored);
+	return ret;
 }
 
 static int load_value(const struct load *load, const char *group, const char *key,
 		      const json_t *value, struct err *err)
 {
-	const struct option_row *row = find_row(group, key);
-	size_t count;
+	const struct option_row *row = find_row(load->table, group, key);
 	int ret;
 
 	if (!row)
-		return unknown_key(group, key, err);
-	if (load->config->given_by_flag >> (row - option_table(&count)) & 1) {
-		CLEANUP(vm_config_fini)
-		struct vm_config ignored = { 0 };
-
-		ret = option_set_json(&ignored, row, value, load->base_dir, err);
-	} else {
+		return unknown_key(load->table, group, key, err);
+	if (is_given(load, row))
+		ret = check_value(load, row, value, err);
+	else
 		ret = option_set_json(load->config, row, value, load->base_dir, err);
-	}
 	return ret < 0 ? err_wrap(err, "%s", row->key) : 0;
 }
 
@@ -152,7 +155,7 @@ static int load_object(const struct load *load, json_t *top, struct err *err)
 	{
 		int ret;
 
-		if (is_group(key)) {
+		if (is_group(load->table, key)) {
 			ret = load_group(load, key, value, err);
 			if (ret < 0)
 				return ret;
@@ -163,10 +166,11 @@ static int load_object(const struct load *load, json_t *top, struct err *err)
 	return 0;
 }
 
-int vm_config_load_text(struct vm_config *config, const char *name, const char *base_dir,
-			const char *untrusted_text, size_t len, struct err *err)
+int options_load_text(const struct option_table *table, void *config, const char *name,
+		      const char *base_dir, const char *untrusted_text, size_t len, struct err *err)
 {
-	struct load load = { .config = config,
+	struct load load = { .table = table,
+			     .config = config,
 			     .name = name,
 			     .base_dir = base_dir,
 			     .text = untrusted_text,
@@ -178,7 +182,7 @@ int vm_config_load_text(struct vm_config *config, const char *name, const char *
 
 	if (!err)
 		err = &discarded;
-	ret = json_strict_parse_at(untrusted_text, len, VM_CONFIG_NESTING, &top, &place, err);
+	ret = json_strict_parse_at(untrusted_text, len, OPTIONS_NESTING, &top, &place, err);
 	if (ret < 0)
 		return err_wrap(err, "%s:%u: not JSON", name, place.line);
 	if (json_is_object(top))
@@ -202,14 +206,14 @@ static char *directory_of(const char *path)
 	return dir ? realpath(dir, NULL) : NULL;
 }
 
-int vm_config_load(struct vm_config *config, const char *path, struct err *err)
+int options_load(const struct option_table *table, void *config, const char *path, struct err *err)
 {
 	CLEANUP(free_text)
 	char *text = NULL;
 	CLEANUP(free_text)
 	char *base_dir = NULL;
 	size_t len = 0;
-	int ret = file_read_trusted(AT_FDCWD, path, FILE_FOLLOW_LINKS, VM_CONFIG_FILE_BYTES, &text,
+	int ret = file_read_trusted(AT_FDCWD, path, FILE_FOLLOW_LINKS, OPTIONS_FILE_BYTES, &text,
 				    &len, err);
 
 	if (ret < 0)
@@ -217,5 +221,5 @@ int vm_config_load(struct vm_config *config, const char *path, struct err *err)
 	base_dir = directory_of(path);
 	if (!base_dir)
 		return err_set(err, -errno, "%s: its directory: %m", path);
-	return vm_config_load_text(config, path, base_dir, text, len, err);
+	return options_load_text(table, config, path, base_dir, text, len, err);
 }
