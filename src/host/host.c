@@ -12,6 +12,8 @@
  *  H2  Time is monotonic everywhere: a step of the wall clock changes no wait and no order. A tick that comes
  *      late says that we were stopped, not that others are silent.
  *  H3  Nothing waits for a VM: what is asked of one is answered later, or never.
+ *  H5  A daemon that was killed while it started a VM leaves its lock, for a moment, to the process that is
+ *      about to be that VM: so a lock is refused only when it is held for LOCK_PATIENCE.
  *  H4  VMs are started at boot once: the runtime directory, which does not outlive the host, says that it
  *      was done.
  */
@@ -48,6 +50,8 @@ enum {
 	AWAY_MS = 2500,	 /* H2: between two ticks */
 	SETTLE_MS = 400, /* H1 */
 	SETTLE_LOOK_MS = 5,
+	LOCK_PATIENCE_MS = 300, /* H5 */
+	LOCK_LOOK_US = 5000,
 	LISTENS_MAX = 8,
 	EARLY_MAX = 4096,
 	SEQ_STEP = 1 << 16, /* numbers of events taken at once */
@@ -220,9 +224,24 @@ static bool take_definition(void *ctx, const char *name, const json_t *object, s
 	return vm != NULL;
 }
 
+/* H5 */
+static int open_store(struct host *host, struct err *err)
+{
+	const struct host_config *config = host->config;
+	uint64_t until_ns = clock_now_ns() + LOCK_PATIENCE_MS * NS_PER_MS;
+	int ret;
+
+	do {
+		ret = store_open(config->state_dir, config->runtime_dir, &host->store, err);
+		if (ret == -EBUSY)
+			(void)usleep(LOCK_LOOK_US);
+	} while (ret == -EBUSY && clock_now_ns() < until_ns);
+	return ret;
+}
+
 static int load(struct host *host, struct err *err)
 {
-	int ret = store_open(host->config->state_dir, host->config->runtime_dir, &host->store, err);
+	int ret = open_store(host, err);
 
 	if (ret < 0)
 		return ret;

@@ -72,6 +72,11 @@ class Daemon:
     def __exit__(self, *_):
         self.close()
 
+    def crashed(self):
+        """Nothing, or how the daemon ended although nobody ended it."""
+        code = self.process.poll()
+        return None if code is None else "neapd ended with %d: %s" % (code, self.said()[-3000:])
+
     # --- the process ---
 
     def command(self, flags=()):
@@ -112,19 +117,21 @@ class Daemon:
         return self.kill(signal.SIGTERM)
 
     def close(self):
-        self._hang_up()
+        code = 0
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
-            self.process.kill()
-            self.process.wait(timeout=PATIENCE_S)
+            code = self.stop()
         for pid in self.vm_pids():
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
         until(lambda: not self.vm_pids(), what="the end of all VMs")
+        said = self.said()
         self.log.close()
         shutil.rmtree(self.top, ignore_errors=True)
+        if code != 0 or "Sanitizer" in said:
+            raise AssertionError("neapd ended with %d: %s" % (code, said[-5000:]))
 
     def said(self):
         with open(self.log.name, errors="replace") as file:
@@ -155,7 +162,10 @@ class Daemon:
         return self._rpc or self.connect()
 
     def call(self, method, **params):
-        return self.rpc.call(method, **params)
+        try:
+            return self.rpc.call(method, **params)
+        except ConnectionError as error:
+            raise AssertionError(self.crashed() or str(error)) from error
 
     def fails(self, method, **params):
         """The error that the call ends with."""
