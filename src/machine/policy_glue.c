@@ -271,8 +271,9 @@ uint64_t policy_first_balloon_bytes(const struct machine *machine)
 {
 	struct policy_settings settings = vm_config_policy(machine->config);
 
-	return settings.mode == POLICY_MODE_AUTO ? settings.maximum_bytes - settings.startup_bytes
-						 : machine->config->balloon.target_bytes;
+	if (settings.mode != POLICY_MODE_AUTO)
+		return machine->config->balloon.target_bytes;
+	return ram_is_reserved(machine->ram) ? 0 : settings.maximum_bytes - settings.startup_bytes;
 }
 
 /* Any 64 bits of a random UUID. */
