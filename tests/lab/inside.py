@@ -709,11 +709,8 @@ def lanes(quick):
 def run_job(name, job):
     """Run it, and once more, saying so, when its guest was lost.
 
-    Of 278 starts on 4 KiB pages, nearly all after a reset, 4 ended in a triple fault. Two were seen in the
-    emulator's log: its processor found no page table for the kernel's next instruction. After another,
-    neap read that page table in the guest's RAM: it was whole. So the fault seems to lie below neap, in
-    the host's KVM or its emulation; where is not known, and neap is not cleared. QEMU's own guests: none of 41 lost, without resets; 4 of 15 (1 died, 3 fell silent) while the
-    emulator was stopped and continued 20 times a second. What neap does wrong often is still a failure.
+    The emulator loses guests, neap's and QEMU's own: docs/TESTING.md, "Lost guests". What neap does
+    wrong often is still a failure.
     """
     try:
         job()
