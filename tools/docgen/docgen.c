@@ -21,6 +21,8 @@ static const struct {
 	{ "@MAN-COMMANDS@\n", man_commands },
 	{ "@MAN-FLAGS@\n", man_flags },
 	{ "@MAN-KEYS@\n", man_keys },
+	{ "@MAN-HOST-FLAGS@\n", man_host_flags },
+	{ "@MAN-HOST-KEYS@\n", man_host_keys },
 	{ "@MAN-EXIT-CODES@\n", man_exit_codes },
 	{ "@MAN-RULES@\n", man_rules },
 	{ "@MAN-CONSTANTS@\n", man_constants },

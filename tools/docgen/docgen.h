@@ -7,6 +7,8 @@
 void man_commands(void);
 void man_flags(void);
 void man_keys(void);
+void man_host_flags(void);
+void man_host_keys(void);
 void man_exit_codes(void);
 void man_put(const char *text); /* as troff text */
 void man_put_line(const char *text);

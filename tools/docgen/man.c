@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* man.c - parts of neap(1) and vm.json(5).
+/* man.c - parts of neap(1), vm.json(5), neapd(8) and neapd.json(5).
  *
  * Source: groff_man(7); man-pages(7) "Formatting and wording conventions".
  */
@@ -114,32 +114,34 @@ static void put_option_tag(const struct option_row *row)
 	(void)fputs("\\fP\n", stdout);
 }
 
-static void put_group_flags(const char *group)
+static void put_group_flags(const struct option_table *table, const char *group)
 {
-	const struct option_row *rows;
-	size_t count;
-
-	rows = option_table(&count);
-	for (size_t i = 0; i < count; i++) {
-		if (!option_is_in(&rows[i], group))
+	for (size_t i = 0; i < table->row_count; i++) {
+		if (!option_is_in(&table->rows[i], group))
 			continue;
-		put_option_tag(&rows[i]);
-		man_put_line(rows[i].help);
-		put_default(&rows[i]);
+		put_option_tag(&table->rows[i]);
+		man_put_line(table->rows[i].help);
+		put_default(&table->rows[i]);
+	}
+}
+
+static void put_flags(const struct option_table *table)
+{
+	put_group_flags(table, NULL);
+	for (size_t i = 0; i < table->group_count; i++) {
+		(void)printf(".PP\n%s\n", table->groups[i].help);
+		put_group_flags(table, table->groups[i].name);
 	}
 }
 
 void man_flags(void)
 {
-	const struct option_group *groups;
-	size_t count;
+	put_flags(&vm_options);
+}
 
-	put_group_flags(NULL);
-	groups = option_groups(&count);
-	for (size_t i = 0; i < count; i++) {
-		(void)printf(".PP\n%s\n", groups[i].help);
-		put_group_flags(groups[i].name);
-	}
+void man_host_flags(void)
+{
+	put_flags(&host_options);
 }
 
 /* What the value may be: its JSON type, and its limits. */
@@ -187,42 +189,44 @@ static void put_json_default(const struct option_row *row)
 		put_default(row);
 }
 
-static void put_keys(const char *group)
+static void put_keys(const struct option_table *table, const char *group)
 {
-	const struct option_row *rows;
-	size_t count;
-
-	rows = option_table(&count);
-	for (size_t i = 0; i < count; i++) {
-		if (!option_is_in(&rows[i], group))
+	for (size_t i = 0; i < table->row_count; i++) {
+		if (!option_is_in(&table->rows[i], group))
 			continue;
-		man_put_tag("", rows[i].key, NULL);
-		man_put_line(rows[i].help);
-		put_type(&rows[i]);
-		put_json_default(&rows[i]);
-		if (rows[i].flag)
-			(void)printf("Flag:\n.BR \\-\\-%s .\n", rows[i].flag);
+		man_put_tag("", table->rows[i].key, NULL);
+		man_put_line(table->rows[i].help);
+		put_type(&table->rows[i]);
+		put_json_default(&table->rows[i]);
+		if (table->rows[i].flag)
+			(void)printf("Flag:\n.BR \\-\\-%s .\n", table->rows[i].flag);
 		else
 			(void)printf("Flag:\n.BR \"\\-\\-%.*s %s=\" \\&...\n",
-				     (int)option_group_len(&rows[i]), rows[i].key,
-				     option_leaf(&rows[i]));
-		if (rows[i].live)
+				     (int)option_group_len(&table->rows[i]), table->rows[i].key,
+				     option_leaf(&table->rows[i]));
+		if (table->rows[i].live)
 			(void)puts("Can also be changed while the VM runs.");
+	}
+}
+
+static void put_all_keys(const struct option_table *table)
+{
+	(void)puts(".SS At the top");
+	put_keys(table, NULL);
+	for (size_t i = 0; i < table->group_count; i++) {
+		(void)printf(".SS %s\n%s\n", table->groups[i].name, table->groups[i].help);
+		put_keys(table, table->groups[i].name);
 	}
 }
 
 void man_keys(void)
 {
-	const struct option_group *groups;
-	size_t count;
+	put_all_keys(&vm_options);
+}
 
-	(void)puts(".SS At the top");
-	put_keys(NULL);
-	groups = option_groups(&count);
-	for (size_t i = 0; i < count; i++) {
-		(void)printf(".SS %s\n%s\n", groups[i].name, groups[i].help);
-		put_keys(groups[i].name);
-	}
+void man_host_keys(void)
+{
+	put_all_keys(&host_options);
 }
 
 void man_exit_codes(void)
