@@ -52,19 +52,30 @@ static void add_decision(struct out_table *table, const json_t *policy)
 	percent_row(table, policy, "", "average_pressure_percent", "and on average");
 }
 
+/* A VM that was just started has decided nothing. */
+static void print_heading(const json_t *policy)
+{
+	const char *status = out_text(policy, "status");
+
+	(void)printf("\n%sDynamic memory%s ", out_colour_on(stdout, OUT_BOLD),
+		     out_colour_off(stdout, OUT_BOLD));
+	if (status[0])
+		(void)printf("is %s%s%s", out_colour_on(stdout, status_colour(status)), status,
+			     out_colour_off(stdout, status_colour(status)));
+	else
+		(void)printf("has decided nothing yet");
+	(void)printf(", mode %s\n", out_text(policy, "mode"));
+}
+
 void info_print_policy(const json_t *memory, const char *vm_name)
 {
 	static const char *const columns[] = { "", ">", "" };
 	const json_t *policy = json_object_get(memory, "policy");
-	const char *status = out_text(policy, "status");
 	struct out_table table;
 
 	if (!policy)
 		return;
-	(void)printf("\n%sDynamic memory%s is %s%s%s, mode %s\n", out_colour_on(stdout, OUT_BOLD),
-		     out_colour_off(stdout, OUT_BOLD), out_colour_on(stdout, status_colour(status)),
-		     status, out_colour_off(stdout, status_colour(status)),
-		     out_text(policy, "mode"));
+	print_heading(policy);
 	out_table_init(&table, columns, ARRAY_LEN(columns));
 	size_row(&table, policy, "startup", "startup_bytes", "what the guest is given at boot");
 	size_row(&table, policy, "minimum", "minimum_bytes", "it is never asked to go below this");
@@ -76,5 +87,7 @@ void info_print_policy(const json_t *memory, const char *vm_name)
 	moved_row(&table, policy, "added", "added_bytes", "added_operations");
 	moved_row(&table, policy, "removed", "removed_bytes", "removed_operations");
 	out_table_print(&table, stdout, "  ");
-	(void)printf("  last decision: %s (neap why %s)\n", out_text(policy, "rule"), vm_name);
+	if (out_text(policy, "rule")[0])
+		(void)printf("  last decision: %s (neap why %s)\n", out_text(policy, "rule"),
+			     vm_name);
 }

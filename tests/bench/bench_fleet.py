@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""What a host of many VMs costs: bench_fleet.py start-4k IMAGE | start-2m IMAGE | steady.
+
+start-*  From asking neapd to run 1, and 100, embedded guests of 64 MiB (one vm.run each, sent
+         together) until the first byte of each guest's console has been read; beside as many QEMU
+         microvms with the same IMAGE, started by a loop of the shell, each with its serial port in a
+         file. In alternation; medians, and the median of the pairs' ratios.
+steady   200 guests that sit still: neapd's processor time and memory, and what a vm.list of all of
+         them takes.
+
+Prints "name value unit".
+"""
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from neapd import Daemon  # noqa: E402
+from neapvm import PATIENCE_S, need_kvm, skip  # noqa: E402
+
+QEMU = "qemu-system-x86_64"
+RAM_MIB = 64
+MANY = int(os.environ.get("NEAP_BENCH_FLEET", "100"))
+ROUNDS = {1: 11, MANY: 3}
+STEADY_VMS, STEADY_S, LISTS = 200, 20, 500
+LOOK_S = 0.001
+
+
+def report(name, value, unit):
+    print("%s %.4g %s" % (name, value, unit), flush=True)
+
+
+# --- starting ------------------------------------------------------------------------------------
+
+def request(number, method, **params):
+    return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).encode() + b"\n"
+
+
+def small_vm(name, pages):
+    return {"name": name, "memory": {"maximum": "%dM" % RAM_MIB, "pages": pages}}
+
+
+class Consoles:
+    """Waits for the first byte of each guest: asks each VM's own socket for its console."""
+
+    def __init__(self):
+        self.poller = select.epoll()
+        self.open = {}
+
+    def add(self, path):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(path)
+        sock.sendall(request(1, "vm.console"))
+        self.open[sock.fileno()] = [sock, b""]
+        self.poller.register(sock.fileno(), select.EPOLLIN)
+
+    def look(self, timeout):
+        """How many guests have said their first byte by now, of those not counted before."""
+        spoke = 0
+        for fd, _ in self.poller.poll(timeout):
+            entry = self.open[fd]
+            got = entry[0].recv(4096)
+            assert got, "a console closed before its guest said anything"
+            entry[1] += got
+            if b"\n" in entry[1] and entry[1].split(b"\n", 1)[1]:
+                self.poller.unregister(fd)
+                entry[0].close()
+                del self.open[fd]
+                spoke += 1
+        return spoke
+
+
+def start_neap(count, pages):
+    """Seconds from the first vm.run to the last guest's first byte."""
+    with Daemon() as daemon, socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(daemon.socket())
+        consoles, buffer, spoke, answered = Consoles(), b"", 0, 0
+        deadline = time.monotonic() + PATIENCE_S
+        start = time.monotonic()
+        sock.sendall(b"".join(request(i, "vm.run", config=small_vm("b%d" % i, pages))
+                              for i in range(count)))
+        while spoke < count:
+            assert time.monotonic() < deadline, "%d of %d guests spoke" % (spoke, count)
+            if answered < count and select.select([sock], [], [], LOOK_S)[0]:
+                buffer += sock.recv(1 << 16)
+                *lines, buffer = buffer.split(b"\n")
+                for line in lines:
+                    answer = json.loads(line)
+                    assert "result" in answer, answer
+                    consoles.add(os.path.join(daemon.top, "neap", answer["result"]["name"] + ".sock"))
+                    answered += 1
+            spoke += consoles.look(0 if answered < count else LOOK_S)
+        took = time.monotonic() - start
+    return took
+
+
+def start_qemu(count, pages, image):
+    folder = tempfile.mkdtemp(prefix="neap-bench-")
+    backend = "memory-backend-memfd,id=ram,size=%dM%s" % (RAM_MIB, ",hugetlb=on,hugetlbsize=2M" if pages == "2M" else "")
+    loop = "for i in $(seq %d); do %s </dev/null >/dev/null 2>&1 & done; wait" % (count, " ".join(
+        [QEMU, "-M", "microvm,memory-backend=ram", "-accel", "kvm", "-cpu", "host,-arch-capabilities",
+         "-object", backend, "-m", str(RAM_MIB), "-nodefaults", "-no-user-config", "-display", "none",
+         "-serial", "file:%s/$i" % folder, "-kernel", image]))
+    start = time.monotonic()
+    shell = subprocess.Popen(["sh", "-c", loop], start_new_session=True)
+    left = {"%s/%d" % (folder, i + 1) for i in range(count)}
+    while left:
+        assert time.monotonic() < start + 4 * PATIENCE_S, "%d of %d QEMU guests are silent" % (len(left), count)
+        left = {path for path in left if not (os.path.exists(path) and os.path.getsize(path))}
+        time.sleep(LOOK_S)
+    took = time.monotonic() - start
+    os.killpg(shell.pid, signal.SIGKILL)
+    shell.wait()
+    shutil.rmtree(folder, ignore_errors=True)
+    return took
+
+
+def start(pages, image):
+    if not shutil.which(QEMU):
+        skip("%s is not installed" % QEMU)
+    for count, rounds in ROUNDS.items():
+        pairs = [(start_neap(count, pages), start_qemu(count, pages, image)) for _ in range(rounds)]
+        name = "fleet_start_%d_%s" % (count, pages.lower())
+        report(name + "_neap", 1000 * statistics.median(neap for neap, _ in pairs), "ms")
+        report(name + "_qemu", 1000 * statistics.median(qemu for _, qemu in pairs), "ms")
+        report(name + "_qemu_per_neap", statistics.median(qemu / neap for neap, qemu in pairs), "x")
+
+
+# --- sitting still -------------------------------------------------------------------------------
+
+def cpu_s(pid):
+    with open("/proc/%d/schedstat" % pid) as schedstat:  # one thread: the first field is all of it, in ns
+        return int(schedstat.read().split()[0]) / 1e9
+
+
+def rss_mib(pid):
+    with open("/proc/%d/status" % pid) as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
+
+
+def steady():
+    with Daemon() as daemon:
+        for i in range(STEADY_VMS):
+            daemon.call("vm.run", config=small_vm("s%d" % i, "4K"))
+        before, begun = cpu_s(daemon.process.pid), time.monotonic()
+        select.select([], [], [], STEADY_S)  # what is measured is the time itself
+        report("fleet_idle_cpu_200", 100 * (cpu_s(daemon.process.pid) - before) / (time.monotonic() - begun), "%")
+        report("fleet_idle_rss_200", rss_mib(daemon.process.pid), "MiB")
+        took = []
+        for _ in range(LISTS):
+            begun = time.monotonic()
+            assert len(daemon.call("vm.list")["vms"]) == STEADY_VMS
+            took.append(1000 * (time.monotonic() - begun))
+        took.sort()
+        report("fleet_list_200_p50", took[LISTS // 2], "ms")
+        report("fleet_list_200_p99", took[LISTS * 99 // 100], "ms")
+
+
+def main():
+    need_kvm()
+    what = sys.argv[1]
+    if what == "steady":
+        steady()
+    else:
+        start({"start-4k": "4K", "start-2m": "2M"}[what], sys.argv[2])
+
+
+if __name__ == "__main__":
+    main()
