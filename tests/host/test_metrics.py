@@ -13,6 +13,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 
 import fakehost
@@ -77,6 +78,25 @@ def test_every_number_that_a_vm_tells_has_its_metric():
     found = samples(text)
     assert 0.5 < of_vm(found, "neap_vm_memory_pressure_ratio", "web-1")[0] < 1.5
     assert of_vm(found, "neap_vm_memory_maximum_bytes", "db-1") == [8192 * MIB]
+
+
+def test_the_manual_names_every_family_and_its_examples_are_right():
+    with open(os.path.join(ROOT, "docs/METRICS.md"), encoding="utf-8") as file:
+        manual = file.read()
+    table = manual.split("<!-- families")[1].split("\n\n")[0]
+    with FakeHost() as host:
+        text = host.get("/metrics").text
+    written, told = set(re.findall(r"`(neap_\w+)`", table)), set(re.findall(r"^# TYPE (\w+)", text, re.M))
+    assert written == told, written ^ told
+    if not shutil.which("promtool"):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for example, check in zip(re.findall(r"```yaml\n(.*?)```", manual, re.S), ("config", "rules"), strict=True):
+            path = os.path.join(folder, check)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(example)
+            done = subprocess.run(["promtool", "check", check, path], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_client_that_asks_for_openmetrics_gets_it():
