@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/exit_code.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "config/host_config.h"
 #include "host/host.h"
@@ -14,6 +15,18 @@ static int fail(enum exit_code code, const struct err *err)
 	return (int)code;
 }
 
+static int say_help(void)
+{
+	CLEANUP(free_text)
+	char *flags = host_config_help();
+
+	return printf("neapd looks after the VMs of a host: starts and finds them, divides its "
+		      "memory "
+		      "among\nthem, and answers whoever scripts them.\n\nUsage: neapd "
+		      "[FLAGS]\n\n%s",
+		      flags ? flags : "") < 0;
+}
+
 int main(int argc, char *argv[])
 {
 	struct host_config config;
@@ -22,6 +35,8 @@ int main(int argc, char *argv[])
 
 	if (argc == 2 && strcmp(argv[1], "--version") == 0)
 		return printf("neapd %s\n", NEAP_VERSION) < 0;
+	if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+		return say_help();
 	log_set_name("neapd");
 	host_config_init(&config);
 	ret = host_config_parse_flags(&config, argc - 1, argv + 1, &used, &err);

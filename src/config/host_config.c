@@ -35,6 +35,11 @@ char *host_config_to_json(const struct host_config *config)
 	return options_to_json(&host_options, config);
 }
 
+char *host_config_help(void)
+{
+	return options_help(&host_options);
+}
+
 /* @variable's directory, or NULL: the XDG specification passes over relative ones. */
 static const char *xdg_dir(const char *variable)
 {

@@ -69,6 +69,9 @@ int host_config_parse_flags(struct host_config *config, int argc, char *const ar
 /* Values against each other; one sentence. */
 int host_config_check(const struct host_config *config, struct err *err);
 
+/* What neapd --help says of its flags; NULL: no memory. Caller frees. */
+char *host_config_help(void);
+
 /* The whole as JSON text that host_config_load() reads back to the same; NULL: no memory. Caller frees. */
 char *host_config_to_json(const struct host_config *config);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* options.h - the table of options made from options.def, and one value in and out of a vm_config.
+/* options.h - the tables of options, made from options.def and host_options.def, and values in and out of
+ * the struct that a table fills.
  *
- * Flags, vm.json, help, the man pages and the defaults all come from these rows.
- * Threads: the table is constant; a vm_config belongs to its caller.
+ * Flags, vm.json and neapd.json, help, the man pages and the defaults all come from these rows.
+ * Threads: the tables are constant; a struct belongs to its caller.
  */
 #ifndef NEAP_CONFIG_OPTIONS_H
 #define NEAP_CONFIG_OPTIONS_H
@@ -120,6 +121,10 @@ int options_parse_flags(const struct option_table *table, void *config, int argc
 			char *const argv[], int *ret_used, struct err *err);
 int options_parse_flag(const struct option_table *table, void *config, int argc, char *const argv[],
 		       int *ret_used, struct err *err);
+
+/* The flags of a table, one paragraph each, for a terminal; NULL: no memory. Caller frees. */
+char *options_help(const struct option_table *table);
+
 struct suggest;
 void options_suggest_flags(const struct option_table *table, struct suggest *suggest);
 
