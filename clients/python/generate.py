@@ -110,13 +110,15 @@ def error_classes(document: Json) -> Iterator[str]:
 
 
 def members(method: Json) -> Iterator[Tuple[str, Json, bool]]:
-    """(name, schema, always there?) of the result for one VM: for a selector the method has a function of its own."""
-    schema = method["result"]["schema"]
-    for name, member in schema["properties"].items():
-        text = member["description"]
-        if not text.endswith("; absent when no selector was given"):
-            plain = text.removesuffix("; absent when a selector was given")
-            yield name, {**member, "description": plain}, name in schema["required"] or plain != text
+    """(name, schema, always there?) of the result for one VM: for a selector the method has a function of its own,
+    and the answer to that is the member results."""
+    takes_selector = any(param["name"] == "selector" for param in method["params"]) and \
+        any(param["name"] == "vm" for param in method["params"])
+    for name, member in method["result"]["schema"]["properties"].items():
+        if takes_selector and name == "results":
+            continue
+        text = member["description"].removesuffix("; absent when a selector was given")
+        yield name, {**member, "description": text}, "absent when" not in text
 
 
 def result_class(method: Json) -> Iterator[str]:

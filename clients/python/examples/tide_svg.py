@@ -118,14 +118,14 @@ def write(file_path: str, text: str) -> None:
 
 
 class Tide:
-    def __init__(self, host: neap.Host, selector: str, keep_s: float) -> None:
-        self.selector, self.keep_s = selector, keep_s
+    def __init__(self, host: neap.Host, selector: str, began: float, keep_s: float) -> None:
+        self.began, self.keep_s = began, keep_s
         self.series: Dict[str, Series] = {}
         self.changes = 0
         for vm in host.vm_list(selector=selector).vms:
             self.series[vm["name"]] = Series()
             if "usage" in vm:
-                self.series[vm["name"]].add(time.monotonic(), vm["usage"])
+                self.series[vm["name"]].add(began, vm["usage"])
 
     def take(self, event: neap.Event) -> None:
         if event.vm not in self.series:
@@ -134,9 +134,9 @@ class Tide:
         usage = event.data if event.kind == "memory.usage" else {}  # one that ended has nothing
         self.series[event.vm].add(event.time_ns / 1e9, usage)
 
-    def draw(self, file_path: str, began: float) -> None:
+    def draw(self, file_path: str) -> None:
         now = time.monotonic()
-        write(file_path, Chart(self.series, max(began, now - self.keep_s), now).svg())
+        write(file_path, Chart(self.series, max(self.began, now - self.keep_s), now).svg())
 
 
 def main() -> int:
@@ -148,16 +148,16 @@ def main() -> int:
     options = parser.parse_args()
     began = time.monotonic()
     with neap.Host() as host, host.events(["memory.usage", "vm.ended"]) as events:
-        tide = Tide(host, options.selector, options.keep)
+        tide = Tide(host, options.selector, began, options.keep)
         next_draw = began
         while not options.seconds or time.monotonic() < began + options.seconds:
             event = events.next(max(0.0, next_draw - time.monotonic()))
             if event:
                 tide.take(event)
             if time.monotonic() >= next_draw:
-                tide.draw(options.svg, began)
+                tide.draw(options.svg)
                 next_draw += 1
-        tide.draw(options.svg, began)
+        tide.draw(options.svg)
     print("%d VMs, %d changes in %.0f s: %s" % (len(tide.series), tide.changes, time.monotonic() - began, options.svg))
     return 0
 

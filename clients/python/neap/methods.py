@@ -127,8 +127,8 @@ class DeadlineError(Error):
 
 
 class NoMemoryError(Error):
-    """memory cannot be granted: the host has not enough free memory for it; data says how much there is. Ask
-    with wait: true, or give memory back first.
+    """memory cannot be granted: the host has not enough free memory for it; the message says how much there
+    is. Ask with wait: true, or give memory back first.
     """
 
     code = 8
