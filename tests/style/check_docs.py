@@ -17,7 +17,7 @@ import tree
 
 DOCS, NEAP = sys.argv[1:]
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
-PAGES = ("neap.1", "neap-top.1", "neap-host.1", "neap-why.1", "neap-sim.1", "neap-policy.7", "neap-api.7", "vm.json.5")
+PAGES = ("neap.1", "neap-top.1", "neap-host.1", "neap-why.1", "neap-sim.1", "neap-policy.7", "neap-api.7", "neapd.8", "neapd.json.5", "vm.json.5")
 
 
 def run(*command):
