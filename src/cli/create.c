@@ -56,7 +56,7 @@ static int start_one(struct vm *vm, bool waits, int timeout_ms, json_t **ret_res
 	int ret = vm_ask(vm, "vm.start", NULL, timeout_ms, ret_result, &err);
 
 	if (ret == API_ERROR_NO_MEMORY && waits) {
-		out_note("%s: %s; waiting", vm->name, err.text);
+		out_note("%s; waiting", err.text);
 		ret = vm_ask(vm, "vm.start", start_params(true), timeout_ms, ret_result, &err);
 	}
 	if (ret == API_ERROR_DEADLINE)
@@ -65,8 +65,7 @@ static int start_one(struct vm *vm, bool waits, int timeout_ms, json_t **ret_res
 			"%s: does not run yet; its start goes on (neap info %s, neap logs %s)",
 			vm->name, vm->name, vm->name);
 	if (ret == API_ERROR_NO_MEMORY)
-		return out_fail(EXIT_CODE_HOST, "%s: %s (with --wait it starts when it can)",
-				vm->name, err.text);
+		return out_fail(EXIT_CODE_HOST, "%s (with --wait it starts when it can)", err.text);
 	return ret == 0 ? EXIT_CODE_OK : vm_say_failure(vm, ret, &err);
 }
 
@@ -202,8 +201,10 @@ static int delete_one(const struct cli_call *call, const struct daemon *daemon)
 	return ret;
 }
 
-static const char *say_deleted(const json_t *result, char text[], size_t text_bytes)
+static const char *say_deleted(const void *ctx, const json_t *result, char text[],
+			       size_t text_bytes)
 {
+	(void)ctx;
 	(void)result;
 	(void)snprintf(text, text_bytes, "deleted");
 	return text;
@@ -222,5 +223,5 @@ int cli_delete(struct cli_call *call)
 	else
 		ret = bulk_call(call, &daemon, "vm.delete", NULL, VM_CHANGE_TIMEOUT_MS, &results);
 	daemon_close(&daemon);
-	return results ? bulk_report(call, results, say_deleted) : ret;
+	return results ? bulk_report(call, results, say_deleted, NULL) : ret;
 }

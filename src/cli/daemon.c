@@ -130,6 +130,14 @@ static enum exit_code exit_code_of(int code)
 	}
 }
 
+/* Many of its sentences name the VM already. */
+static bool names(const char *sentence, const char *about)
+{
+	size_t len = strlen(about);
+
+	return strncmp(sentence, about, len) == 0 && strchr(" :'\"", sentence[len]);
+}
+
 int daemon_say_failure(const char *about, int code, const struct err *err)
 {
 	if (code == -ETIMEDOUT)
@@ -140,8 +148,9 @@ int daemon_say_failure(const char *about, int code, const struct err *err)
 		return out_fail(EXIT_CODE_FAILED,
 				"neapd ended before it answered; what it had begun may be "
 				"done (neap ps shows how things are)");
-	return out_fail((int)exit_code_of(code), "%s%s%s", about ? about : "", about ? ": " : "",
-			err->text);
+	if (!about || names(err->text, about))
+		return out_fail((int)exit_code_of(code), "%s", err->text);
+	return out_fail((int)exit_code_of(code), "%s: %s", about, err->text);
 }
 
 int daemon_call(struct daemon *daemon, const char *method, json_t *params, int timeout_ms,

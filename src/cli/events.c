@@ -48,9 +48,12 @@ static void print_words(const char *name, const char *untrusted_text)
 
 static void print_list(const char *name, const json_t *list)
 {
-	for (size_t i = 0; i < json_array_size(list); i++)
-		if (json_is_string(json_array_get(list, i)))
-			print_words(i ? "" : name, json_string_value(json_array_get(list, i)));
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *word = json_string_value(json_array_get(list, i));
+
+		(void)printf("%s%s%s", i ? ", " : "  ", i ? "" : name, i ? "" : " ");
+		out_words(word ? word : "?");
+	}
 }
 
 /* "asked_bytes": 1048576 is shown as "asked 1 MiB"; "waited_ns" as a duration. */

@@ -119,8 +119,10 @@ static json_t *memory_of(const json_t *untrusted_usage)
 
 static bool wants_details(const struct fleet *fleet, const struct fleet_vm *vm)
 {
-	if (vm->detail_id > 0 || vm->health != FLEET_ANSWERS)
+	if (vm->detail_id > 0 || vm->health == FLEET_PENDING || vm->health == FLEET_SILENT)
 		return false;
+	if (vm->health == FLEET_NEW) /* it has not told the daemon its numbers */
+		return true;
 	return fleet->details == FLEET_DETAILS_ALL || strcmp(vm->name, fleet->detailed) == 0;
 }
 
@@ -154,8 +156,8 @@ static void take_row(struct fleet *fleet, struct fleet_vm *vm, json_t *row)
 		vm->health = FLEET_PENDING;
 	else if (strcmp(out_text(row, "state"), "silent") == 0)
 		vm->health = FLEET_SILENT;
-	else if (memory)
-		vm->health = FLEET_ANSWERS;
+	else
+		vm->health = memory || vm->now.memory ? FLEET_ANSWERS : FLEET_NEW;
 	/* Of one that is asked for itself there is more to come. */
 	if (memory && !(vm->now.memory && wants_details(fleet, vm)))
 		fleet_take_memory(vm, memory);
@@ -205,8 +207,10 @@ static void take_one(struct fleet *fleet, json_int_t id, const json_t *answer)
 
 		if (vm->detail_id == id) {
 			vm->detail_id = 0;
-			if (json_is_object(result))
+			if (json_is_object(result)) {
 				fleet_take_memory(vm, result);
+				vm->health = FLEET_ANSWERS;
+			}
 		} else if (vm->set_ns > 0 && vm->set_id == id) {
 			fleet_end_setting(fleet, vm,
 					  !error			? NULL

@@ -172,7 +172,8 @@ static void rho_cell(struct out_table *table, const json_t *vm)
 	const json_t *rho = json_object_get(vm, "rho");
 
 	if (json_is_number(rho))
-		out_cell(table, OUT_PLAIN, "%.3g", json_number_value(rho));
+		out_cell(table, OUT_PLAIN, json_number_value(rho) < 100 ? "%.3g" : "%.0f",
+			 json_number_value(rho));
 	else
 		out_cell(table, OUT_PLAIN, "-");
 }
@@ -202,7 +203,7 @@ static void vm_row(struct out_table *table, const json_t *vm)
 static void print_vms(const json_t *vms)
 {
 	static const char *const headers[] = { "NAME",	  ">HOLDS",  ">GRANT", ">WANTS", ">MINIMUM",
-					       ">WEIGHT", ">ACTIVE", ">RHO",   "" };
+					       ">WEIGHT", ">ACTIVE", ">RHO",   "WHY" };
 	struct out_table table;
 
 	if (json_array_size(vms) == 0)

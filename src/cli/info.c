@@ -257,13 +257,15 @@ static void print_stored(const json_t *info)
 {
 	const json_t *config = json_object_get(info, "config");
 	const char *kernel = out_text(json_object_get(config, "boot"), "kernel");
+	const char *reason = out_text(info, "reason");
 	struct out_table table;
 
-	(void)printf("%s%s%s is %s", out_colour_on(stdout, OUT_BOLD), out_text(info, "name"),
-		     out_colour_off(stdout, OUT_BOLD), out_text(info, "state"));
-	if (*out_text(info, "reason"))
-		(void)printf(" (%s)", out_text(info, "reason"));
-	(void)putchar('\n');
+	(void)printf("%s%s%s is %s%s\n", out_colour_on(stdout, OUT_BOLD), out_text(info, "name"),
+		     out_colour_off(stdout, OUT_BOLD), out_text(info, "state"), *reason ? ":" : "");
+	if (*reason) {
+		(void)printf("  ");
+		out_wrapped(reason, strlen(reason), 2, 2);
+	}
 	out_table_init(&table, two_columns, ARRAY_LEN(two_columns));
 	out_cell(&table, OUT_DIM, "kernel");
 	out_cell(&table, OUT_PLAIN, "%s", *kernel ? kernel : "embedded");

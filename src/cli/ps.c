@@ -162,15 +162,31 @@ static int print(struct cli_call *call, const struct daemon *daemon, json_t *row
 	return EXIT_CODE_OK;
 }
 
+/* A daemon that ended while it was asked may be back already, or not at all: it is looked for again. */
+static int daemon_rows(struct cli_call *call, struct daemon *daemon, json_t **ret_rows)
+{
+	const char *selector = cli_flag(call, "selector");
+	struct err err = { 0 };
+	int code = ps_daemon_rows(daemon, selector, ret_rows, &err), ret;
+
+	if (code == -EPIPE) {
+		daemon_close(daemon);
+		ret = selector ? daemon_need(call, "VMs are selected", daemon)
+			       : daemon_open(call, daemon);
+		if (ret != EXIT_CODE_OK || !daemon->client)
+			return ret;
+		code = ps_daemon_rows(daemon, selector, ret_rows, &err);
+	}
+	return code == 0 ? EXIT_CODE_OK : daemon_say_failure(NULL, code, &err);
+}
+
 /* With a daemon that was named, or a selector, the daemon's are all. */
 static int list(struct cli_call *call, struct daemon *daemon, json_t **ret_rows)
 {
 	json_t *rows = NULL, *own = NULL;
 	struct err err = { 0 };
-	int ret = EXIT_CODE_OK;
+	int ret = daemon->client ? daemon_rows(call, daemon, &rows) : EXIT_CODE_OK;
 
-	if (daemon->client)
-		ret = ps_daemon_rows(daemon, cli_flag(call, "selector"), &rows);
 	if (ret != EXIT_CODE_OK)
 		return ret;
 	if (!daemon->client || (!daemon->is_named && !cli_flag(call, "selector")))

@@ -8,8 +8,8 @@
 #include "cli/daemon.h"
 #include "cli/output.h"
 
-/* The daemon's VMs as `neap ps --json` has them: an array. An enum exit_code. */
-int ps_daemon_rows(struct daemon *daemon, const char *selector, json_t **ret_rows);
+/* The daemon's VMs as `neap ps --json` has them: an array. 0, or as rpc_client_call(). */
+int ps_daemon_rows(struct daemon *daemon, const char *selector, json_t **ret_rows, struct err *err);
 bool ps_has_row(const json_t *rows, const char *name);
 
 /* Of @rows, those of the daemon and others. */

@@ -46,21 +46,20 @@ static json_t *row_of(const json_t *vm)
 	return row;
 }
 
-int ps_daemon_rows(struct daemon *daemon, const char *selector, json_t **ret_rows)
+int ps_daemon_rows(struct daemon *daemon, const char *selector, json_t **ret_rows, struct err *err)
 {
-	struct err err = { 0 };
 	int code = 0;
-	json_t *vms = vm_list(daemon->client, selector, DAEMON_LIST_TIMEOUT_MS, &code, &err);
+	json_t *vms = vm_list(daemon->client, selector, DAEMON_LIST_TIMEOUT_MS, &code, err);
 	json_t *rows;
 
-	if (!vms)
-		return daemon_say_failure(NULL, code, &err);
+	if (code != 0)
+		return code;
 	rows = json_array();
 	for (size_t i = 0; i < json_array_size(vms); i++)
 		(void)json_array_append_new(rows, row_of(json_array_get(vms, i)));
 	json_decref(vms);
 	*ret_rows = rows;
-	return EXIT_CODE_OK;
+	return 0;
 }
 
 const char *ps_labels(const json_t *labels, char text[], size_t text_bytes)

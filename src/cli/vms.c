@@ -205,6 +205,7 @@ int vm_open_by(const struct daemon *daemon, const char *name, struct vm *ret_vm)
 	if (strlen(name) >= sizeof(vm.name))
 		return vm_say_unknown(name, daemon->client);
 	(void)snprintf(vm.name, sizeof(vm.name), "%s", name);
+	(void)snprintf(vm.path, sizeof(vm.path), "%s", daemon->path);
 	*ret_vm = vm;
 	return EXIT_CODE_OK;
 }
@@ -246,18 +247,39 @@ static int turn_to_own_socket(struct vm *vm)
 	return 0;
 }
 
+static int ask_daemon(struct vm *vm, const char *method, const json_t *params, int timeout_ms,
+		      json_t **ret_result, struct err *err)
+{
+	json_t *named = params ? json_copy((json_t *)params) : json_object();
+
+	(void)json_object_set_new(named, "vm", json_string(vm->name));
+	return daemon_ask(vm->client, method, named, timeout_ms, ret_result, err);
+}
+
+/* A daemon that ended while it was asked may be back already, or not at all. What only reads may be asked
+ * twice. */
+static bool find_daemon_again(struct vm *vm, const char *method)
+{
+	const struct api_verb_row *verb = api_verb_by_method(&api_host_set, method);
+	struct rpc_client *client;
+
+	if (!verb || verb->access != API_READS || rpc_client_open(vm->path, &client, NULL) < 0)
+		return false;
+	rpc_client_close(vm->client);
+	vm->client = client;
+	return true;
+}
+
 int vm_ask(struct vm *vm, const char *method, json_t *params, int timeout_ms, json_t **ret_result,
 	   struct err *err)
 {
-	json_t *named;
-	int ret;
+	int ret = 0;
 
-	if (!vm->by_daemon)
-		return rpc_client_call(vm->client, method, params, timeout_ms, ret_result, err);
-	named = params ? json_copy(params) : json_object();
-	(void)json_object_set_new(named, "vm", json_string(vm->name));
-	ret = daemon_ask(vm->client, method, named, timeout_ms, ret_result, err);
-	if (ret == API_ERROR_NO_VM && turn_to_own_socket(vm) == 0)
+	if (vm->by_daemon)
+		ret = ask_daemon(vm, method, params, timeout_ms, ret_result, err);
+	if (ret == -EPIPE && find_daemon_again(vm, method))
+		ret = ask_daemon(vm, method, params, timeout_ms, ret_result, err);
+	if (!vm->by_daemon || (ret == API_ERROR_NO_VM && turn_to_own_socket(vm) == 0))
 		return rpc_client_call(vm->client, method, params, timeout_ms, ret_result, err);
 	json_decref(params);
 	return ret;

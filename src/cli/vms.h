@@ -21,8 +21,8 @@
 enum { VM_CALL_TIMEOUT_MS = 3000, VM_CHANGE_TIMEOUT_MS = 60000, VM_LIST_MAX = 4096 };
 
 struct vm {
-	char name[VM_NAME_BYTES]; /* or its UUID */
-	char path[RPC_PATH_BYTES];
+	char name[VM_NAME_BYTES];  /* or its UUID */
+	char path[RPC_PATH_BYTES]; /* of the socket: its own, or the daemon's */
 	struct rpc_client *client;
 	bool by_daemon;	  /* @client is the daemon's */
 	bool may_be_own;  /* its own socket is tried when the daemon does not know it */

@@ -276,7 +276,6 @@ class FakeHost:
         vm.setdefault("set", {}).update(set or {})
         if "memory.minimum" in now:
             self.call(vm, "vm.memory.set", minimum_bytes=int(set["memory.minimum"][:-1]) << 20)
-        now += ["labels"] if labels else []
         return {"live": now, "next_start": [key for key in set or {} if key not in now]}
 
     def vm_list(self, selector="all"):
