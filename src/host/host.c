@@ -12,6 +12,9 @@
  *  H2  Time is monotonic everywhere: a step of the wall clock changes no wait and no order. A tick that comes
  *      late says that we were stopped, not that others are silent.
  *  H3  Nothing waits for a VM: what is asked of one is answered later, or never.
+ *  H6  A disk that is full or read-only keeps no daemon from taking over what runs. The numbers of its events
+ *      then go on from the last ones that were stored by the milliseconds since boot, which no daemon of
+ *      this boot has come to.
  *  H5  A daemon that was killed while it started a VM leaves its lock, for a moment, to the process that is
  *      about to be that VM: so a lock is refused only when it is held for LOCK_PATIENCE.
  *  H4  VMs are started at boot once: the runtime directory, which does not outlive the host, says that it
@@ -75,18 +78,40 @@ struct broker *host_broker(const struct host *host)
 	return host->broker;
 }
 
-/* Numbers never come again, so the next block is taken before this one ends. */
+/* The next block of numbers, which begins where the last one ends, or where we went on without the disk. */
+static int take_numbers(struct host *host, struct err *err)
+{
+	uint64_t count = SEQ_STEP, first;
+	int ret;
+
+	if (host->last_seq > store_next_number(host->store))
+		count += host->last_seq - store_next_number(host->store);
+	ret = store_take_numbers(host->store, count, &first, err);
+	if (ret < 0)
+		return ret;
+	if (host->last_seq == 0)
+		host->last_seq = first - 1;
+	host->seq_end = first + count;
+	return 0;
+}
+
+/* H6 */
+static void go_on_without_numbers(struct host *host, const struct err *err)
+{
+	uint64_t since_boot_ms = clock_now_ns() / NS_PER_MS;
+
+	log_error("host", "numbers of events may come again after the next boot: %s", err->text);
+	host->last_seq = store_next_number(host->store) + since_boot_ms;
+}
+
 static void count_event(struct host *host)
 {
 	struct err err = { 0 };
-	uint64_t first;
 
 	host->last_seq++;
-	if (--host->seq_left > SEQ_STEP / 2)
+	if (host->last_seq + SEQ_STEP / 2 < host->seq_end || host->last_seq % SEQ_TELL != 0)
 		return;
-	if (store_take_numbers(host->store, SEQ_STEP, &first, &err) == 0)
-		host->seq_left += SEQ_STEP;
-	else if (host->seq_left % SEQ_TELL == 0)
+	if (take_numbers(host, &err) < 0)
 		log_warn("host", "numbers of events: %s", err.text);
 }
 
@@ -387,12 +412,12 @@ static int serve(struct host *host, struct err *err)
 							config->socket.mode & 077 ||
 							config->socket.read_mode & 077,
 					    .events_kept = (unsigned)config->socket.events };
-	int ret = store_take_numbers(host->store, SEQ_STEP, &server.first_seq, err);
+	int ret;
 
-	host->seq_left = SEQ_STEP;
-	host->last_seq = server.first_seq - 1;
-	if (ret == 0)
-		ret = find_listens(config, listens, &server.listen_count, err);
+	if (take_numbers(host, err) < 0)
+		go_on_without_numbers(host, err);
+	server.first_seq = host->last_seq + 1;
+	ret = find_listens(config, listens, &server.listen_count, err);
 	if (ret == 0)
 		ret = rpc_server_create_many(&server, &host->server, err);
 	if (ret == 0)

@@ -54,8 +54,8 @@ struct host {
 	bool autostarts; /* the host was booted since a daemon was here */
 
 	json_t *early;	   /* events from before there was a server */
-	uint64_t seq_left; /* numbers of events that are taken and not used */
-	uint64_t last_seq;
+	uint64_t last_seq; /* of the last event */
+	uint64_t seq_end;  /* numbers below are taken */
 	void (*listener)(void *ctx, const struct hosted *vm, const char *kind, const json_t *data);
 	void *listener_ctx;
 };

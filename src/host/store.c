@@ -291,3 +291,8 @@ int store_take_numbers(struct store *store, uint64_t count, uint64_t *ret_first,
 	store->next_number += count;
 	return 0;
 }
+
+uint64_t store_next_number(const struct store *store)
+{
+	return store->next_number;
+}

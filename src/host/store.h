@@ -58,4 +58,8 @@ void store_path(const struct store *store, enum store_file file, const char *nam
 #define STORE_NUMBER_MAX (UINT64_C(1) << 53) /* every JSON reader can tell two of them apart */
 int store_take_numbers(struct store *store, uint64_t count, uint64_t *ret_first, struct err *err);
 
+/* The number that the next call would give, for who must go on although the disk does not take it; 0: not
+ * known, since it could not even be read. */
+uint64_t store_next_number(const struct store *store);
+
 #endif
