@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* metrics_http.c - see metrics_http.h.
  *
+ * Connections are accepted here and handed to libmicrohttpd: on its own it would try again and again
+ * while this process has no descriptor left.
+ *
  * libmicrohttpd waits with an epoll of its own, which is itself a descriptor: the loop polls that one, and
  * when it is readable MHD_run() does one round without waiting.
  *
@@ -25,7 +28,9 @@
 #include "base/fd.h"
 #include "base/units.h"
 
-enum { SPARE_PEERS = 32, SWEEP_MS = 1000 };
+enum { SPARE_PEERS = 32, ACCEPT_AT_ONCE = 16, ACCEPT_REST_MS = 1000, SWEEP_MS = 1000 };
+
+_Static_assert(ACCEPT_AT_ONCE < SPARE_PEERS, "W2: those shut down in one round have room to end");
 
 struct http_peer {
 	struct http_server *server;
@@ -39,6 +44,8 @@ struct http_peer {
 struct http_server {
 	struct http_config config;
 	struct MHD_Daemon *daemon;
+	uv_poll_t listening;
+	uv_timer_t rest; /* no descriptor was left: try again after it */
 	uv_poll_t poll;
 	uv_timer_t again; /* libmicrohttpd wants another round */
 	uv_timer_t sweep;
@@ -225,6 +232,45 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	run(poll->data);
 }
 
+/* True: there may be more. */
+static bool accept_one(struct http_server *server)
+{
+	struct sockaddr_storage address = { 0 };
+	socklen_t len = sizeof(address);
+	int fd = accept4(server->config.fd, (struct sockaddr *)&address, &len,
+			 SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
+		return true;
+	if (fd < 0 && errno != EAGAIN) {
+		(void)uv_poll_stop(&server->listening);
+		(void)uv_timer_start(&server->rest, server->rest.timer_cb, ACCEPT_REST_MS, 0);
+	}
+	if (fd >= 0) /* closed when it is refused */
+		(void)MHD_add_connection(server->daemon, fd, (struct sockaddr *)&address, len);
+	return fd >= 0;
+}
+
+static void on_listening(uv_poll_t *poll, int status, int events)
+{
+	struct http_server *server = poll->data;
+
+	(void)status, (void)events;
+	for (int i = 0; i < ACCEPT_AT_ONCE && accept_one(server); i++)
+		;
+	run(server);
+}
+
+static void listen_again(struct http_server *server)
+{
+	(void)uv_poll_start(&server->listening, UV_READABLE, on_listening);
+}
+
+static void on_rested(uv_timer_t *timer)
+{
+	listen_again(timer->data);
+}
+
 static void on_again(uv_timer_t *timer)
 {
 	run(timer->data);
@@ -244,17 +290,15 @@ static void on_sweep(uv_timer_t *timer)
 
 static int start_daemon(struct http_server *server, struct err *err)
 {
-	server->daemon =
-		MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
-				 on_request, server, MHD_OPTION_LISTEN_SOCKET, server->config.fd,
-				 MHD_OPTION_CONNECTION_LIMIT, (unsigned)(HTTP_PEERS + SPARE_PEERS),
-				 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_PEER_BYTES,
-				 MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-				 MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
-				 MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_END);
+	server->daemon = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
+		on_request, server, MHD_OPTION_CONNECTION_LIMIT,
+		(unsigned)(HTTP_PEERS + SPARE_PEERS), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)HTTP_PEER_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, 0U,
+		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+		server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_END);
 	if (server->daemon)
 		return 0;
-	close_fd(&server->config.fd);
 	return err_set(err, -EIO, "starting the HTTP server for metrics failed");
 }
 
@@ -268,18 +312,32 @@ static void init_timer(struct http_server *server, uv_timer_t *timer, uv_timer_c
 	server->handles++;
 }
 
-static int start_polling(struct http_server *server, struct err *err)
+static int start_polling(struct http_server *server, uv_poll_t *poll, int fd, uv_poll_cb callback,
+			 struct err *err)
 {
-	const union MHD_DaemonInfo *info =
-		MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-	int ret = info ? uv_poll_init(server->config.loop, &server->poll, info->epoll_fd) : -EIO;
+	int ret = uv_poll_init(server->config.loop, poll, fd);
+
+	if (ret == 0) {
+		server->handles++;
+		poll->data = server;
+		ret = uv_poll_start(poll, UV_READABLE, callback);
+	}
+	return ret == 0 ? 0 : err_set(err, ret, "waiting for metrics' clients: %s", strerror(-ret));
+}
+
+static int start(struct http_server *server, struct err *err)
+{
+	const union MHD_DaemonInfo *info;
+	int ret = start_daemon(server, err);
 
 	if (ret < 0)
-		return err_set(err, ret, "waiting for metrics' clients: %s", strerror(-ret));
-	server->handles++;
-	server->poll.data = server;
-	ret = uv_poll_start(&server->poll, UV_READABLE, on_readable);
-	return ret == 0 ? 0 : err_set(err, ret, "waiting for metrics' clients: %s", strerror(-ret));
+		return ret;
+	info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	ret = start_polling(server, &server->poll, info ? info->epoll_fd : -1, on_readable, err);
+	if (ret == 0)
+		ret = start_polling(server, &server->listening, server->config.fd, on_listening,
+				    err);
+	return ret;
 }
 
 int http_open(const struct http_config *config, struct http_server **ret_server, struct err *err)
@@ -296,9 +354,8 @@ int http_open(const struct http_config *config, struct http_server **ret_server,
 	server->config = *config;
 	init_timer(server, &server->again, on_again);
 	init_timer(server, &server->sweep, on_sweep);
-	ret = start_daemon(server, err);
-	if (ret == 0)
-		ret = start_polling(server, err);
+	init_timer(server, &server->rest, on_rested);
+	ret = start(server, err);
 	if (ret < 0) {
 		http_close(server);
 		return ret;
@@ -318,13 +375,17 @@ void http_close(struct http_server *server)
 		return;
 	uv_close((uv_handle_t *)&server->again, on_closed);
 	uv_close((uv_handle_t *)&server->sweep, on_closed);
-	if (server->poll.data) /* before its descriptor goes */
+	uv_close((uv_handle_t *)&server->rest, on_closed);
+	if (server->listening.data) /* before their descriptors go */
+		uv_close((uv_handle_t *)&server->listening, on_closed);
+	if (server->poll.data)
 		uv_close((uv_handle_t *)&server->poll, on_closed);
 	while (server->handles > 0)
 		(void)uv_run(server->config.loop, UV_RUN_NOWAIT);
 	for (struct http_peer *each = server->first; each; each = each->next)
 		http_peer_wake(each);
 	if (server->daemon)
-		MHD_stop_daemon(server->daemon); /* and the socket with it */
+		MHD_stop_daemon(server->daemon);
+	close_fd(&server->config.fd);
 	free(server);
 }

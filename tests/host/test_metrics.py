@@ -8,6 +8,8 @@ deadlines are meant, so nothing here waits for them. NEAP_SEED chooses other gar
 import os
 import random
 import re
+import resource
+import select
 import shutil
 import socket
 import stat
@@ -262,6 +264,25 @@ def test_a_thousand_connections_push_out_each_other_and_nobody_else():
         for sock in idle:
             sock.close()
         answers_at_once(host, tcp=True)
+
+
+def cpu_s(process):
+    with open(f"/proc/{process.pid}/stat", encoding="utf-8") as file:
+        return sum(map(int, file.read().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_without_a_descriptor_left_it_waits_and_does_not_spin():
+    with FakeHost() as host:
+        _, most = resource.prlimit(host.process.pid, resource.RLIMIT_NOFILE)
+        used = 1 + max(int(fd) for fd in os.listdir(f"/proc/{host.process.pid}/fd"))
+        resource.prlimit(host.process.pid, resource.RLIMIT_NOFILE, (used, most))
+        with host.connect() as sock:
+            sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            before = cpu_s(host.process)
+            assert not select.select([sock], [], [], 0.6)[0], "it is answered without a descriptor"
+            assert cpu_s(host.process) - before < 0.2
+            resource.prlimit(host.process.pid, resource.RLIMIT_NOFILE, (most, most))
+            assert fakehost.Answer(read_all(sock)).status == 200
 
 
 def test_a_head_without_end_is_refused():
