@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -139,12 +140,20 @@ static int open_first(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+/* /dev/null. It has no size, so nothing ever follows it. Source: null(4). */
+static bool is_nowhere(const struct stat *file)
+{
+	return S_ISCHR(file->st_mode) && file->st_rdev == makedev(1, 3);
+}
+
 static int check_file(int fd, const char *path, struct err *err)
 {
 	struct stat file;
 
 	if (fstat(fd, &file) < 0)
 		return err_set(err, -errno, "the log %s: %m", path);
+	if (is_nowhere(&file))
+		return 0;
 	if (!S_ISREG(file.st_mode))
 		return err_set(err, -EINVAL, "the log %s is not a regular file", path);
 	if (file.st_uid != geteuid())
@@ -157,6 +166,7 @@ int log_file_start(const struct log_file_config *config, struct err *err)
 {
 	CLEANUP(close_fd)
 	int fd = open_first(config->path);
+	struct stat file;
 	int ret;
 
 	if (fd < 0)
@@ -169,8 +179,9 @@ int log_file_start(const struct log_file_config *config, struct err *err)
 	(void)fflush(NULL);
 	if (!take_place(fd))
 		return err_set(err, -errno, "the log %s: %m", config->path);
-	remove_older();
-	log_file.is_on = true;
+	log_file.is_on = fstat(fd, &file) == 0 && S_ISREG(file.st_mode);
+	if (log_file.is_on)
+		remove_older();
 	log_show_time(true);
 	log_set_level(LOG_LEVEL_INFO);
 	log_file_check();

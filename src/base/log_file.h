@@ -30,8 +30,8 @@ struct log_file_config {
  * log_file_start() - from now on descriptors 1 and 2 are the file; once per process
  *
  * What an earlier process wrote stays above. Lines of log.h begin with the time (UTC) from now on,
- * and rare changes of state are told, too. Refused: something else than a regular file, or somebody
- * else's.
+ * and rare changes of state are told, too. Refused: something else than a regular file or /dev/null,
+ * or a file of somebody else.
  *
  * Return: 0; a negative errno, @err names the file.
  */

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/units.h"
 
 enum { READY_FD = 3, FIRST_CLOSED_FD = 4, ABOVE_ALL_FD = 8, ARGS_MAX = 20, NUMBER_BYTES = 24 };
@@ -51,19 +52,33 @@ static int config_file(const json_t *config, struct err *err)
 	return take_fd(&fd);
 }
 
-/* When it cannot be opened, neap will say so where we read it. */
-static int log_or_nothing(const char *path)
+static int open_log(const char *path)
 {
+	CLEANUP(close_fd)
 	int fd = lift(
 		open(path,
 		     O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
 		     0600));
 	struct stat file;
 
-	if (fd >= 0 && fstat(fd, &file) == 0 && S_ISREG(file.st_mode))
+	if (fd < 0 || fstat(fd, &file) < 0)
+		return -errno;
+	return S_ISREG(file.st_mode) ? take_fd(&fd) : -EINVAL;
+}
+
+/* A VM without a log is better than none: a full disk must not keep VMs from coming back. */
+static int open_log_or_nothing(const struct process_start *start, const char **ret_path)
+{
+	int fd = open_log(start->log_path);
+
+	*ret_path = start->log_path;
+	if (fd >= 0 || fd == -EMFILE || fd == -ENFILE)
 		return fd;
-	close_fd(&fd);
-	return lift(open("/dev/null", O_WRONLY | O_CLOEXEC));
+	log_warn("host", "%s runs without a log: %s: %s", start->name, start->log_path,
+		 strerror(-fd));
+	*ret_path = "/dev/null";
+	fd = lift(open(*ret_path, O_WRONLY | O_CLOEXEC));
+	return fd < 0 ? -errno : fd;
 }
 
 /* What systemd says is for the process it started. */
@@ -108,13 +123,14 @@ static void add(struct arguments *args, const char *flag, const char *value)
 }
 
 /* The name is in the configuration, too; here it is for people who look at processes. */
-static void make_arguments(const struct process_start *start, struct arguments *args)
+static void make_arguments(const struct process_start *start, const char *log_path,
+			   struct arguments *args)
 {
 	*args = (struct arguments){ 0 };
 	add(args, start->neap_path, "run");
 	add(args, "--name", start->name);
 	add(args, "--config", "/dev/stdin");
-	add(args, "--log", start->log_path);
+	add(args, "--log", log_path);
 	if (start->log_bytes > 0) {
 		(void)snprintf(args->log_bytes, NUMBER_BYTES, "%" PRIu64, start->log_bytes);
 		(void)snprintf(args->log_keep, NUMBER_BYTES, "%u", start->log_keep);
@@ -196,6 +212,7 @@ int process_exec(const struct process_start *start, struct process_child *ret_ch
 	int read_fd = -1;
 	CLEANUP(close_fd)
 	int write_fd = -1;
+	const char *log_path;
 	struct arguments args;
 	char **variables;
 	int ret;
@@ -205,13 +222,13 @@ int process_exec(const struct process_start *start, struct process_child *ret_ch
 	ret = open_pipe(&read_fd, &write_fd, err);
 	if (ret < 0)
 		return ret;
-	log_fd = log_or_nothing(start->log_path);
+	log_fd = open_log_or_nothing(start, &log_path);
 	if (log_fd < 0)
-		return err_set(err, -errno, "/dev/null: %m");
+		return err_set(err, log_fd, "the log of %s: %s", start->name, strerror(-log_fd));
 	variables = environment();
 	if (!variables)
 		return err_set(err, -ENOMEM, "out of memory");
-	make_arguments(start, &args);
+	make_arguments(start, log_path, &args);
 	ret = spawn(&args, variables, config_fd, log_fd, write_fd, &ret_child->pid);
 	free(variables);
 	if (ret < 0)

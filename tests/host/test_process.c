@@ -304,6 +304,20 @@ static void a_program_that_is_not_there_is_an_error_and_no_process(void **state)
 	assert_int_equal(open_fds(), before);
 }
 
+static void a_vm_whose_log_cannot_be_is_started_without(void **state)
+{
+	struct seen seen = { 0 };
+
+	(void)state;
+	assert_int_equal(mkdir(scratch_path("up0.log"), 0700), 0);
+	start("up", &seen);
+	until(&seen.ready_calls, 1);
+	assert_int_equal(seen.ready_code, 0);
+	assert_int_equal(process_signal(seen.process, SIGTERM), 0);
+	until(&seen.end_calls, 1);
+	assert_int_equal(seen.end.exit_code, EXIT_CODE_KILLED);
+}
+
 /* PR04: each descriptor that a start needs is refused once. */
 static void a_daemon_out_of_descriptors_starts_nothing_and_loses_nothing_PR04(void **state)
 {
@@ -574,6 +588,7 @@ int main(int argc, char *argv[])
 		PROCESS_TEST(a_record_of_an_earlier_run_is_nobodys),
 		PROCESS_TEST(a_child_is_given_what_it_needs_and_nothing_else),
 		PROCESS_TEST(a_program_that_is_not_there_is_an_error_and_no_process),
+		PROCESS_TEST(a_vm_whose_log_cannot_be_is_started_without),
 		PROCESS_TEST(a_daemon_out_of_descriptors_starts_nothing_and_loses_nothing_PR04),
 		PROCESS_TEST(a_hundred_vms_come_and_go_and_leave_nothing),
 		PROCESS_TEST(a_process_may_be_forgotten_from_its_own_callback),
