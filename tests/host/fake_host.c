@@ -244,8 +244,9 @@ static void daemon_numbers(void *ctx, struct metrics_daemon *ret_daemon)
 
 static void note(const char *kind, struct hosted *vm)
 {
+	const char *was = strcmp(kind, "host.pool") == 0 ? "clear" : "OK";
 	json_t *data = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "reason",
-				 "killed by signal 9", "status", "Warning", "was", "OK", "pool",
+				 "killed by signal 9", "status", "Warning", "was", was, "pool",
 				 "2M", "state", "soft", "device", "console", "cause", "request",
 				 "startup_bytes", (json_int_t)GIB_BYTES);
 
