@@ -21,8 +21,8 @@
  *     progress, or when it takes something back, what it has is the floor, and it is not asked for a
  *     while: a minute, and twice as long each time that it refuses again.
  *  3  When a guest suffers, what it is given then is its floor for a while, unless the host is short.
- *  4  Differences inside the dead band move nothing, but a demand above the target that can be met
- *     always does. One that cannot be met would follow each breath of a shared pool.
+ *  4  Differences inside the dead band (above a grant: a smaller one) move nothing, but a demand above
+ *     the target that can be met always does. One that cannot be met would follow each breath of a shared pool.
  *  5  In the boot grace a target never falls, and never lies below startup.
  * Not done: no target below what the guest has because statistics are missing, ever. A guest that
  * says nothing keeps what it has; when the host is short it is swapped (swap_plan.c).
@@ -193,6 +193,17 @@ static void shrink_by_rate(struct policy_tick *tick, struct move *move, uint64_t
 		move->rule = POLICY_RULE_SHRINK;
 }
 
+/* Is @base near enough to the goal, and to the grant? */
+static bool is_near(const struct policy_tick *tick, const struct move *move, uint64_t base)
+{
+	uint64_t grant = most(tick->input->grant_bytes, tick->lower_bytes);
+	uint64_t band =
+		most(percent_of(grant, POLICY_BAND_GRANT_PERCENT), tick->settings->frame_bytes);
+
+	return less(base, move->goal_bytes) < tick->band_bytes &&
+	       (!tick->input->has_grant || less(base, grant) < band);
+}
+
 static void shrink(struct policy_tick *tick, struct move *move, uint64_t kept)
 {
 	uint64_t base = least(kept, tick->assigned_bytes);
@@ -204,7 +215,7 @@ static void shrink(struct policy_tick *tick, struct move *move, uint64_t kept)
 		return;
 	}
 	held = heed_holds(tick, move, base);
-	if (less(base, move->goal_bytes) < tick->band_bytes) {
+	if (is_near(tick, move, base)) {
 		tick->state->shrink_credit_bytes = 0;
 		move->rule = held != POLICY_RULE_SETTLED	      ? held
 			     : move->goal_rule != POLICY_RULE_SETTLED ? move->goal_rule

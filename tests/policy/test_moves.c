@@ -89,6 +89,19 @@ static void test_a_demand_that_is_not_met_is_met_however_small_the_step(void **s
 	assert_rule(rig, STALL);
 }
 
+static void test_a_small_guest_obeys_its_grant_to_two_percent(void **state)
+{
+	struct policy_rig rig = rig_new(MIB(256), HUGE_FRAME_BYTES, LONG_AGO_S);
+
+	(void)state;
+	rig.used_bytes = MIB(200);
+	rig_seconds(&rig, 60);
+	rig.input.has_grant = true;
+	rig.input.grant_bytes = rig.decision.target_bytes - MIB(12); /* inside the dead band */
+	rig_seconds(&rig, 120);
+	assert_true(rig.decision.target_bytes <= rig.input.grant_bytes + MIB(6));
+}
+
 static void test_a_demand_that_cannot_be_met_does_not_follow_each_breath_of_the_pool(void **state)
 {
 	struct policy_rig rig = rig_new(GIB(4), HUGE_FRAME_BYTES, LONG_AGO_S);
@@ -215,6 +228,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_demand_that_is_not_met_is_met_however_small_the_step),
+		cmocka_unit_test(test_a_small_guest_obeys_its_grant_to_two_percent),
 		cmocka_unit_test(
 			test_a_demand_that_cannot_be_met_does_not_follow_each_breath_of_the_pool),
 		cmocka_unit_test(test_in_the_tick_of_a_kill_nothing_is_taken),
