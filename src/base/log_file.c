@@ -128,15 +128,14 @@ static int open_first(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	const char *name = slash ? slash + 1 : path;
-	size_t len = strlen(name);
 	int ret = open_dir(path, slash ? (size_t)(slash - path) + 1 : 0);
 	int fd;
 
 	if (ret < 0)
 		return ret;
-	if (len == 0 || len >= sizeof(log_file.name))
-		return len ? -ENAMETOOLONG : -EISDIR;
-	memcpy(log_file.name, name, len + 1);
+	if (*name == '\0' || strlen(name) >= sizeof(log_file.name))
+		return *name ? -ENAMETOOLONG : -EISDIR;
+	(void)snprintf(log_file.name, sizeof(log_file.name), "%s", name);
 	fd = open_name(name, 0);
 	return fd < 0 ? -errno : fd;
 }

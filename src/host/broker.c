@@ -21,8 +21,8 @@
  *   What it gives back comes at min(5 % of what it has, 1/8 of what is too much) each second (policy):
  *   from 4 GiB to 1 GiB in 46 s, but for the slack. Its minimum and floor, and its startup memory
  *   while it boots, are its own; the books have them as its due.
- *   Slack, for good: the policy's dead band (16 MiB, or 1 % of what it has), and two blocks that were
- *   under way. What is prepared ahead of touches is no slack: it goes back first (ram_set_grant()).
+ *   Slack, for good: the policy's dead band above a grant (2 % of that, at most 16 MiB or 1 % of what it
+ *   has), and two blocks that were under way. What is prepared ahead of touches is no slack: it goes back first (ram_set_grant()).
  *   Beyond that is a guest that refuses, fragments what it hands over, or helps itself from the
  *   balloon. With a swap file its RAM is limited to the grant then (policy/swap_plan.c); without
  *   one nobody can do more than count it as used, and tell: memory.over, when it has more than
@@ -74,6 +74,7 @@ int broker_vm_create(struct broker_pool *pool, const struct broker_vm_config *co
 				       .maximum_bytes = maximum_bytes,
 				       .weight = config->weight,
 				       .reserved = config->reserved };
+	vm->heard = vm->row.vm;
 	vm->row.startup_bytes =
 		config->reserved ? maximum_bytes : least(config->startup_bytes, maximum_bytes);
 	*ret_vm = vm;
@@ -104,13 +105,15 @@ int broker_add(struct broker *broker, const struct broker_vm_config *config, voi
 
 void broker_remove(struct broker *broker, struct broker_vm *vm)
 {
-	struct broker_vm **at = &vm->pool->vms;
+	struct broker_pool *pool = vm->pool;
+	struct broker_vm **at = &pool->vms;
 
 	while (*at != vm)
 		at = &(*at)->next;
 	*at = vm->next;
-	ledger_remove(&vm->pool->ledger, &vm->row);
+	ledger_remove(&pool->ledger, &vm->row);
 	free(vm);
+	broker_pool_step(broker, pool);
 	broker->wants_tick = true;
 }
 
@@ -135,26 +138,29 @@ static void observe_guest(struct broker *broker, struct broker_vm *vm,
 	if (vm->row.is_starting || (vm->has_told && resets != vm->resets))
 		vm->settled_ns = broker->now_ns + (POLICY_BOOT_GRACE_S + 1) * NS_PER_S;
 	vm->resets = resets;
-	if (broker->now_ns >= vm->settled_ns)
-		vm->settled_ns = 0;
 }
 
-static uint64_t smallest(const struct broker_vm *vm, const struct api_usage *usage)
+void broker_vm_enter_numbers(const struct broker *broker, struct broker_vm *vm)
 {
-	uint64_t bytes = most(api_usage_get(usage, API_USAGE_minimum_bytes),
-			      policy_floor_bytes(vm->row.vm.maximum_bytes));
+	struct host_vm *row = &vm->row.vm;
 
-	return vm->settled_ns ? most(bytes, vm->row.startup_bytes) : bytes;
+	*row = vm->heard; /* the step makes the rest of it */
+	if (broker->now_ns >= vm->settled_ns)
+		vm->settled_ns = 0;
+	if (vm->settled_ns) /* G4 */
+		row->minimum_bytes = most(row->minimum_bytes, vm->row.startup_bytes);
+	row->want_bytes = most(row->want_bytes, row->minimum_bytes);
 }
 
 static void observe_numbers(struct broker_vm *vm, const struct api_usage *usage)
 {
-	struct host_vm *row = &vm->row.vm;
+	struct host_vm *row = &vm->heard;
 	uint64_t active = least(api_usage_get(usage, API_USAGE_active_percent), 100);
 
 	row->held_bytes = api_usage_get(usage, API_USAGE_resident_bytes);
-	row->minimum_bytes = smallest(vm, usage);
-	row->want_bytes = most(api_usage_get(usage, API_USAGE_want_bytes), row->minimum_bytes);
+	row->minimum_bytes = most(api_usage_get(usage, API_USAGE_minimum_bytes),
+				  policy_floor_bytes(row->maximum_bytes));
+	row->want_bytes = api_usage_get(usage, API_USAGE_want_bytes);
 	if (api_usage_has(usage, API_USAGE_weight))
 		row->weight =
 			(uint32_t)least(api_usage_get(usage, API_USAGE_weight), POLICY_WEIGHT_MOST);
@@ -190,8 +196,8 @@ void broker_observe(struct broker *broker, struct broker_vm *vm, const struct ap
 	vm->has_told = true;
 	vm->row.is_starting = false;
 	vm->row.is_manual = is_manual;
-	vm->may_be_told = !is_manual && !vm->row.vm.reserved;
-	if (is_news || vm->row.vm.want_bytes > vm->row.told_bytes)
+	vm->may_be_told = !is_manual && !vm->heard.reserved;
+	if (is_news || vm->heard.want_bytes > vm->row.told_bytes)
 		broker->wants_tick = true;
 }
 
@@ -268,17 +274,21 @@ static void tell_over(struct broker *broker, struct broker_vm *vm)
 		broker->ops.tell(broker->ops.ctx, vm->vm, "memory.over", data);
 }
 
-static uint64_t slack_of(uint64_t has_bytes)
+static uint64_t slack_of(const struct broker_vm *vm)
 {
-	return most(POLICY_BAND_MIB * MIB_BYTES, has_bytes / 100 * POLICY_BAND_PERCENT) +
-	       SLACK_BLOCKS * HUGE_FRAME_BYTES;
+	uint64_t band = most(POLICY_BAND_MIB * MIB_BYTES,
+			     vm->row.vm.held_bytes / 100 * POLICY_BAND_PERCENT);
+	uint64_t part =
+		most(vm->pool->frame_bytes, vm->row.told_bytes / 100 * POLICY_BAND_GRANT_PERCENT);
+
+	return least(band, part) + SLACK_BLOCKS * HUGE_FRAME_BYTES;
 }
 
 /* Does it give back what it has above its grant? */
 static void watch_over(struct broker *broker, struct broker_vm *vm)
 {
 	uint64_t held = vm->row.vm.held_bytes;
-	uint64_t may = most(vm->row.told_bytes, vm->row.vm.minimum_bytes) + slack_of(held);
+	uint64_t may = most(vm->row.told_bytes, vm->row.vm.minimum_bytes) + slack_of(vm);
 
 	if (vm->row.told_bytes == 0 || !vm->may_be_told || vm->row.is_silent || held <= may) {
 		vm->lowest_ns = 0;

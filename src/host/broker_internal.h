@@ -18,6 +18,8 @@ struct broker_vm {
 	void *vm;
 	char uuid[37];
 
+	/* What it told last: in the books from the next step on, so that all of them are of one moment. */
+	struct host_vm heard;
 	bool has_told;	     /* its numbers, ever */
 	bool may_be_told;    /* it lives by grants: mode auto, and not reserved */
 	uint64_t settled_ns; /* until then it boots: startup is its minimum; 0: it does not */
@@ -74,6 +76,7 @@ void broker_free_waiting(struct broker_pool *pool);
 /* broker.c */
 int broker_vm_create(struct broker_pool *pool, const struct broker_vm_config *config, void *vm,
 		     struct broker_vm **ret_vm, struct err *err);
+void broker_vm_enter_numbers(const struct broker *broker, struct broker_vm *vm); /* before a step */
 double broker_rho(const struct host_vm *vm, uint64_t bytes); /* when it has @bytes */
 
 #endif

@@ -181,5 +181,7 @@ void broker_pool_step(struct broker *broker, struct broker_pool *pool)
 	if (failed && !pool->cannot_read && pool->vms)
 		log_warn("broker", "pool %s cannot be read; its last numbers count", pool->name);
 	pool->cannot_read = failed && pool->vms;
+	for (struct broker_vm *vm = pool->vms; vm; vm = vm->next)
+		broker_vm_enter_numbers(broker, vm);
 	ledger_step(&pool->ledger, &reading);
 }

@@ -41,6 +41,7 @@
 #include "base/log.h"
 #include "config/suggest.h"
 #include "host/adopt.h"
+#include "host/books.h"
 #include "host/contact.h"
 #include "host/definition.h"
 #include "host/handlers.h"
@@ -157,27 +158,6 @@ int host_no_vm(const char *untrusted_name, struct err *err)
 	(void)err_set(err, -ENOENT, "no VM %s is known; vm.list shows them",
 		      quote_text(untrusted_name, quoted));
 	return API_ERROR_NO_VM;
-}
-
-/* --- the broker ---------------------------------------------------------------------------------- */
-
-static void tell_grant(void *ctx, uint64_t grant_bytes)
-{
-	contact_tell(ctx, "vm.memory.grant",
-		     json_pack("{s:I}", "grant_bytes", (json_int_t)grant_bytes));
-}
-
-static void tell_event(void *ctx, void *vm, const char *kind, json_t *data)
-{
-	host_publish(ctx, vm, kind, data);
-}
-
-static int start_broker(struct host *host, struct err *err)
-{
-	const struct broker_config config = { .root = "", .grants = host->config->broker.grants };
-	const struct broker_ops ops = { .grant = tell_grant, .tell = tell_event, .ctx = host };
-
-	return broker_create(&config, &ops, &host->broker, err);
 }
 
 /* --- time ---------------------------------------------------------------------------------------- */
@@ -530,7 +510,7 @@ static int start(struct host *host, struct err *err)
 	int ret = load(host, err);
 
 	if (ret == 0)
-		ret = start_broker(host, err);
+		ret = books_open(host, err);
 	if (ret == 0)
 		ret = adopt_start(host, err);
 	if (ret < 0)

@@ -48,6 +48,8 @@ struct host {
 	uv_timer_t alarm; /* the earliest alarm of any VM */
 	uint64_t alarm_at_ns;
 	uv_timer_t tick;
+	uv_prepare_t before_sleep;
+	uv_timer_t soon; /* the broker wants a tick of its own */
 	uint64_t tick_at_ns;
 	uv_signal_t signals[3];
 	uint64_t started_ns;
