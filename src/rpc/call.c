@@ -155,6 +155,7 @@ static void call_end(struct call *call)
 	if (call->pool) {
 		deadlines_remove(&call->pool->deadlines, &call->deadline);
 		call->pool->call_count--;
+		call->pool->call_bytes -= call->message_bytes;
 	}
 	if (call->rpc) {
 		call->rpc->in_flight--;
@@ -236,6 +237,7 @@ static struct call *call_create(struct jsonrpc *rpc, json_t *id, struct batch *b
 	rpc->in_flight++;
 	rpc->in_flight_bytes += message_bytes;
 	rpc->pool->call_count++;
+	rpc->pool->call_bytes += message_bytes;
 	return call;
 }
 
@@ -254,6 +256,12 @@ static void wait_for(struct call *call)
 		     -1);
 }
 
+static bool is_too_much(const struct jsonrpc_pool *pool, size_t message_bytes)
+{
+	return pool->call_count > JSONRPC_MAX_POOL_CALLS ||
+	       (pool->call_bytes > JSONRPC_MAX_POOL_BYTES && message_bytes > JSONRPC_SHORT_BYTES);
+}
+
 int call_run(struct jsonrpc *rpc, const char *untrusted_method, const json_t *untrusted_params,
 	     json_t *id, struct batch *batch, size_t message_bytes)
 {
@@ -268,7 +276,7 @@ int call_run(struct jsonrpc *rpc, const char *untrusted_method, const json_t *un
 	}
 	code = API_ERROR_BUSY;
 	(void)err_set(&err, -EBUSY, "too many calls wait for their answers; try later");
-	if (rpc->pool->call_count <= JSONRPC_MAX_POOL_CALLS)
+	if (!is_too_much(rpc->pool, message_bytes))
 		code = api_call(rpc->backend, &call->request, untrusted_method, untrusted_params,
 				&result, &err);
 	if (code == API_LATER) {

@@ -1,48 +1,42 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* connection.h - one client of a server, and what the clients share. Inside rpc/ only; loop thread. */
+/* connection.h - one client of a server. Inside rpc/ only; loop thread. */
 #ifndef NEAP_RPC_CONNECTION_H
 #define NEAP_RPC_CONNECTION_H
 
-#include <uv.h>
-
-#include "api/api.h"
 #include "rpc/events.h"
 #include "rpc/jsonrpc.h"
+#include "rpc/wire.h"
 
-enum { CONNECTION_KINDS_MAX = 64 }; /* events of a set */
+struct hub;
 
-/* What connections share; the server owns it. */
-struct connection_hub {
-	uv_loop_t *loop;
-	const struct api_backend *backend;
-	bool any_user;
-	unsigned connections_max;
-
-	struct connection *first, *dirty;
-	unsigned count;
-	uint64_t held_bytes; /* by all */
-	unsigned subscribers[CONNECTION_KINDS_MAX];
-	struct jsonrpc_pool calls;
-	struct event_ring ring;
-	struct api_backend called; /* what a connection calls: the backend's handlers, and ours */
-	api_handler handlers[API_HOST_VERB_COUNT];
-	uv_prepare_t before_sleep; /* dirty ones are settled then */
-	uv_timer_t deadline_timer;
-	uint64_t timer_ns; /* it is set to; DEADLINES_NONE: it is not */
-	unsigned open_handles;
+struct connection {
+	struct wire wire; /* first */
+	struct hub *hub;
+	/* the hub's lists; link, dirty_link: what points here; dirty_link NULL: it is clean */
+	struct connection *next, **link, *next_dirty, **dirty_link;
+	struct jsonrpc rpc;
+	struct subscription subscription;
+	uint64_t replay_seq; /* next event to come from the ring; 0: it gets them as they happen */
+	size_t held_bytes;   /* as counted in the hub */
+	bool has_more;	     /* whole messages may be waiting */
+	bool is_leaving;
+	bool becomes_console;
 };
 
-/* After loop, backend, any_user, connections_max and ring were set. */
-void connection_hub_init(struct connection_hub *hub);
-/* Sends what leaves at once, closes all connections and the hub's handles, and runs the loop until
- * they are gone. */
-void connection_hub_fini(struct connection_hub *hub);
+static inline struct connection *connection_of_rpc(struct jsonrpc *rpc)
+{
+	return (struct connection *)((char *)rpc - offsetof(struct connection, rpc));
+}
 
 /* Takes @fd. -EPERM: the peer is another user; -EBUSY: there are enough, the client was told. In each
  * case of failure the connection is closed. */
-int connection_create(struct connection_hub *hub, int fd, bool may_change);
+int connection_create(struct hub *hub, int fd, bool may_change);
+void connection_close(struct connection *connection); /* any number of times */
 
-/* To all who want it. */
-void connection_publish(struct connection_hub *hub, const struct event *event);
+/* Does what can be done now, sends, and says what to wait for. May close it. */
+void connection_settle(struct connection *connection);
+
+/* To be sent when it is settled. May close it. */
+void connection_say_event(struct connection *connection, const struct event *event);
 
 #endif

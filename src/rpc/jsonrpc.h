@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "api/api.h"
+#include "base/units.h"
 #include "rpc/deadlines.h"
 #include "rpc/text.h"
 
@@ -23,6 +24,9 @@ enum {
 	/* Of all clients, those that left included; then calls are refused. */
 	JSONRPC_MAX_POOL_CALLS = 65536,
 };
+/* The same for their messages; short ones are taken even then. */
+#define JSONRPC_MAX_POOL_BYTES (128 * MIB_BYTES)
+#define JSONRPC_SHORT_BYTES    (4 * KIB_BYTES)
 
 struct call; /* call.c's */
 
@@ -30,6 +34,7 @@ struct jsonrpc_pool { /* zeroed: empty */
 	struct deadlines deadlines;
 	struct call *orphans; /* their client left; they are still being worked on */
 	unsigned call_count;
+	uint64_t call_bytes; /* of their messages */
 };
 
 struct jsonrpc {

@@ -81,7 +81,8 @@ static int remove_stale(const struct sockaddr_un *address, const char *taken, st
 
 /* The file has its mode from the first moment, and nobody can connect before it has its group: it does
  * not listen yet. */
-static int bind_at(int fd, const struct sockaddr_un *address, const struct rpc_listen *listen_at)
+static int bind_at(int fd, const struct sockaddr_un *address, const struct rpc_listen *listen_at,
+		   unsigned backlog)
 {
 	mode_t old_umask = umask(0777 & ~listen_at->mode);
 	int ret = bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
@@ -91,14 +92,15 @@ static int bind_at(int fd, const struct sockaddr_un *address, const struct rpc_l
 		return ret;
 	if (listen_at->gid != (gid_t)-1 && lchown(address->sun_path, (uid_t)-1, listen_at->gid) < 0)
 		ret = -errno;
-	if (ret == 0 && listen(fd, SOMAXCONN) < 0)
+	if (ret == 0 && listen(fd, (int)backlog) < 0)
 		ret = -errno;
 	if (ret < 0)
 		(void)unlink(address->sun_path);
 	return ret;
 }
 
-static int bind_listening(const struct rpc_listen *listen_at, const char *taken, struct err *err)
+static int bind_listening(const struct rpc_listen *listen_at, unsigned backlog, const char *taken,
+			  struct err *err)
 {
 	struct sockaddr_un address;
 	int ret = fill_address(listen_at->path, &address, err);
@@ -116,7 +118,7 @@ static int bind_listening(const struct rpc_listen *listen_at, const char *taken,
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return err_set(err, -errno, "socket: %m");
-	ret = bind_at(fd, &address, listen_at);
+	ret = bind_at(fd, &address, listen_at, backlog);
 	if (ret < 0)
 		return err_set(err, ret, "listening on %s: %s", listen_at->path, strerror(-ret));
 	return take_fd(&fd);
@@ -156,8 +158,8 @@ static int open_handed_in(struct listener *listener, const struct rpc_listen *li
 	return ret;
 }
 
-int listener_open(struct listener *listener, const struct rpc_listen *listen_at, const char *taken,
-		  struct err *err)
+int listener_open(struct listener *listener, const struct rpc_listen *listen_at, unsigned backlog,
+		  const char *taken, struct err *err)
 {
 	struct stat st = { 0 };
 	int fd;
@@ -165,7 +167,7 @@ int listener_open(struct listener *listener, const struct rpc_listen *listen_at,
 	*listener = (struct listener){ .fd = -1, .may_change = listen_at->may_change };
 	if (listen_at->fd >= 0)
 		return open_handed_in(listener, listen_at, err);
-	fd = bind_listening(listen_at, taken, err);
+	fd = bind_listening(listen_at, backlog, taken, err);
 	if (fd < 0)
 		return fd;
 	listener->fd = fd;

@@ -18,9 +18,9 @@ struct listener {
 	char path[RPC_PATH_BYTES]; /* "" of one that was handed in */
 };
 
-/* Binds, or takes over, and listens. @taken: said when somebody answers there already. */
-int listener_open(struct listener *listener, const struct rpc_listen *listen_at, const char *taken,
-		  struct err *err);
+/* Binds, or takes over, and listens. @backlog: that may wait to be accepted. @taken: said when somebody answers there already. */
+int listener_open(struct listener *listener, const struct rpc_listen *listen_at, unsigned backlog,
+		  const char *taken, struct err *err);
 void listener_close(struct listener *listener); /* zeroed with fd -1, or open */
 
 /* A connected socket; -EAGAIN: nobody waits; -EMFILE and the like: no room in this process or host. */

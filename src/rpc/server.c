@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/units.h"
-#include "rpc/connection.h"
+#include "rpc/hub.h"
 #include "rpc/listener.h"
 
 enum {
@@ -36,7 +36,7 @@ struct door {
 };
 
 struct rpc_server {
-	struct connection_hub hub;
+	struct hub hub;
 	uv_timer_t accept_timer;
 	unsigned door_count;
 	struct door doors[];
@@ -107,7 +107,7 @@ void rpc_server_destroy(struct rpc_server *server)
 		listener_close(&door->listener);
 	}
 	uv_close((uv_handle_t *)&server->accept_timer, on_closed);
-	connection_hub_fini(&server->hub);
+	hub_fini(&server->hub);
 	free(server);
 }
 
@@ -115,7 +115,7 @@ static int add_door(struct rpc_server *server, const struct rpc_server_config *c
 		    const struct rpc_listen *listen_at, struct err *err)
 {
 	struct door *door = &server->doors[server->door_count];
-	int ret = listener_open(&door->listener, listen_at,
+	int ret = listener_open(&door->listener, listen_at, config->connections_max,
 				config->taken ? config->taken : "somebody listens there already",
 				err);
 
@@ -137,7 +137,7 @@ static struct rpc_server *create_closed(const struct rpc_server_config *config)
 {
 	struct rpc_server *server =
 		calloc(1, sizeof(*server) + config->listen_count * sizeof(server->doors[0]));
-	struct connection_hub *hub = server ? &server->hub : NULL;
+	struct hub *hub = server ? &server->hub : NULL;
 
 	if (!server || event_ring_init(&hub->ring, config->events_kept,
 				       config->first_seq ? config->first_seq : 1) < 0) {
@@ -148,7 +148,7 @@ static struct rpc_server *create_closed(const struct rpc_server_config *config)
 	hub->backend = config->backend;
 	hub->any_user = config->any_user;
 	hub->connections_max = config->connections_max;
-	connection_hub_init(hub);
+	hub_init(hub);
 	(void)uv_timer_init(config->loop, &server->accept_timer);
 	server->accept_timer.data = server;
 	hub->open_handles++;
@@ -259,7 +259,7 @@ static struct shared_text *event_text(const struct event *event, const char *kin
 void rpc_server_publish_of(struct rpc_server *server, const char *vm_name, const char *vm_uuid,
 			   const char *kind, json_t *data)
 {
-	struct connection_hub *hub = &server->hub;
+	struct hub *hub = &server->hub;
 	int index = api_event_by_kind(hub->backend->set, kind);
 	struct event event = { .seq = hub->ring.next_seq, .vm_name = vm_name, .vm_uuid = vm_uuid };
 
@@ -272,7 +272,7 @@ void rpc_server_publish_of(struct rpc_server *server, const char *vm_name, const
 	event.text = event_text(&event, kind, data);
 	event_ring_push(&hub->ring, &event);
 	if (event.text)
-		connection_publish(hub, &event);
+		hub_publish(hub, &event);
 	shared_text_put(event.text);
 }
 

@@ -67,6 +67,7 @@ static int enqueue(struct wire *wire, struct shared_text *text, int fd)
 		return -ENOMEM;
 	}
 	*item_at(wire, wire->count++) = (struct wire_item){ .text = text, .fd = fd };
+	wire->unsent_fds += fd >= 0;
 	return 0;
 }
 
@@ -192,8 +193,10 @@ static ssize_t send_some(struct wire *wire)
 		memcpy(CMSG_DATA(&control.header), &first->fd, sizeof(int));
 	}
 	sent = sendmsg(wire->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (sent > 0)
+	if (sent > 0 && first->fd >= 0) {
 		close_fd(&first->fd);
+		wire->unsent_fds--;
+	}
 	return sent < 0 ? -errno : sent;
 }
 

@@ -45,7 +45,8 @@ struct wire {
 	struct strbuf tail;	 /* what was said last, by us alone */
 	struct wire_item *items; /* a ring, before the tail */
 	unsigned first, count, capacity;
-	size_t sent_bytes;     /* of the first item */
+	size_t sent_bytes; /* of the first item */
+	unsigned unsent_fds;
 	uint64_t unsent_bytes; /* all of it */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* test_rpc_later.c - answers that come later: order, batches, deadlines, clients that leave, bounds,
  * descriptors. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -368,6 +369,30 @@ static void clients_that_ask_and_leave_cannot_pile_up_calls(void **state)
 	assert_int_equal(pool.call_count, JSONRPC_MAX_POOL_CALLS);
 	daemon_answer(daemon, 0);
 	assert_int_equal(pool.call_count, JSONRPC_MAX_POOL_CALLS - 1);
+	assert_int_equal(pool.call_bytes, 0);
+	jsonrpc_pool_fini(&pool);
+}
+
+/* The same for the bytes of their messages, but for short ones. */
+static void clients_that_ask_at_length_and_leave_cannot_pile_up_bytes(void **state)
+{
+	static const char request[] = "{\"jsonrpc\":\"2.0\",\"method\":\"vm.start\"}";
+	struct daemon *daemon = *state;
+	struct jsonrpc_pool pool = { .call_bytes = JSONRPC_MAX_POOL_BYTES };
+	struct jsonrpc rpc = { .backend = &daemon->backend,
+			       .pool = &pool,
+			       .peer = { .may_change = true },
+			       .on_room = pass };
+	char text[JSONRPC_SHORT_BYTES + 1];
+
+	memset(text, ' ', sizeof(text));
+	memcpy(text, request, sizeof(request) - 1);
+	assert_int_equal(jsonrpc_take(&rpc, text, sizeof(text)), 0);
+	assert_int_equal(daemon->kept_count, 0);
+	assert_int_equal(jsonrpc_take(&rpc, request, sizeof(request) - 1), 0);
+	assert_int_equal(daemon->kept_count, 1);
+	daemon_answer(daemon, 0);
+	assert_int_equal(pool.call_bytes, JSONRPC_MAX_POOL_BYTES);
 	jsonrpc_pool_fini(&pool);
 }
 
@@ -445,6 +470,40 @@ static void a_descriptor_waits_for_what_was_said_before_it(void **state)
 	(void)close(fd);
 }
 
+static unsigned open_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned count = 0;
+
+	while (readdir(dir))
+		count++;
+	(void)closedir(dir);
+	return count;
+}
+
+static void descriptors_that_nobody_fetches_are_few(void **state)
+{
+	struct daemon *daemon = *state;
+	int fd = daemon_connect(daemon->path), passed;
+	unsigned before = open_descriptors();
+
+	for (int i = 0; i < 400; i++)
+		daemon_say(daemon, fd,
+			   "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"vm.console\","
+			   "\"params\":[\"a\"]}\n");
+	daemon_assert_alive(daemon);
+	assert_in_range(open_descriptors(), before, before + 40);
+	for (int i = 0; i < 400; i++) { /* all of them come, one with each answer */
+		json_t *answer = hear_with_fd(daemon, fd, &passed);
+
+		assert_int_equal(daemon_int(answer, NULL, "id"), 1);
+		assert_true(passed >= 0);
+		json_decref(answer);
+		(void)close(passed);
+	}
+	(void)close(fd);
+}
+
 static void a_descriptor_in_a_batch_or_for_nobody_is_closed(void **state)
 {
 	struct daemon *daemon = *state;
@@ -487,8 +546,10 @@ int main(void)
 		TEST(calls_whose_deadline_passed_count_until_they_are_done),
 		TEST(a_client_with_2_mib_of_unanswered_calls_is_not_read_from),
 		TEST(clients_that_ask_and_leave_cannot_pile_up_calls),
+		TEST(clients_that_ask_at_length_and_leave_cannot_pile_up_bytes),
 		TEST(a_descriptor_comes_with_its_answer),
 		TEST(a_descriptor_waits_for_what_was_said_before_it),
+		TEST(descriptors_that_nobody_fetches_are_few),
 		TEST(a_descriptor_in_a_batch_or_for_nobody_is_closed),
 	};
 

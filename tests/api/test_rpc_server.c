@@ -117,19 +117,21 @@ static size_t read_line(int fd, char *line, size_t line_bytes)
 	struct pollfd poller = { .fd = fd, .events = POLLIN };
 	size_t len = 0;
 
-	for (;;) {
+	do {
+		const char *newline;
 		ssize_t got;
 
-		assert_int_equal(poll(&poller, 1, PATIENCE_MS), 1);
-		got = recv(fd, line + len, 1, 0);
-		if (got <= 0)
-			return 0;
-		if (line[len] == '\n')
-			break;
-		len++;
 		assert_true(len < line_bytes);
-	}
-	line[len] = '\0';
+		assert_int_equal(poll(&poller, 1, PATIENCE_MS), 1);
+		got = recv(fd, line + len, line_bytes - len, MSG_PEEK);
+		newline = got > 0 ? memchr(line + len, '\n', (size_t)got) : NULL;
+		if (newline)
+			got = newline - (line + len) + 1;
+		if (got <= 0 || recv(fd, line + len, (size_t)got, 0) != got)
+			return 0;
+		len += (size_t)got;
+	} while (line[len - 1] != '\n');
+	line[--len] = '\0';
 	return len;
 }
 
