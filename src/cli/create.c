@@ -64,8 +64,9 @@ static int start_one(struct vm *vm, bool waits, int timeout_ms, json_t **ret_res
 			EXIT_CODE_FAILED,
 			"%s: does not run yet; its start goes on (neap info %s, neap logs %s)",
 			vm->name, vm->name, vm->name);
-	if (ret == API_ERROR_NO_MEMORY)
-		return out_fail(EXIT_CODE_HOST, "%s (with --wait it starts when it can)", err.text);
+	if (ret == API_ERROR_NO_MEMORY && !waits)
+		return out_fail(EXIT_CODE_HOST, "%s (--wait starts it when there is room)",
+				err.text);
 	return ret == 0 ? EXIT_CODE_OK : vm_say_failure(vm, ret, &err);
 }
 

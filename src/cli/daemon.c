@@ -113,7 +113,8 @@ int daemon_ask(struct rpc_client *client, const char *method, json_t *params, in
 {
 	if (!params)
 		params = json_object();
-	(void)json_object_set_new(params, "deadline_ms", json_integer(timeout_ms));
+	(void)json_object_set_new(params, "deadline_ms",
+				  json_integer(timeout_ms > 0 ? timeout_ms : 1));
 	return rpc_client_call(client, method, params, timeout_ms + DAEMON_SLACK_MS, ret_result,
 			       err);
 }

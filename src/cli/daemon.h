@@ -18,6 +18,9 @@
 /* A daemon answers by the deadline that it is given; this is how much later we stop listening. */
 enum { DAEMON_SLACK_MS = 2000, DAEMON_LIST_TIMEOUT_MS = 10000 };
 
+/* How often, and after which time, one that ended while it was asked is looked for again. */
+enum { DAEMON_AGAIN_TRIES = 50, DAEMON_AGAIN_MS = 10 };
+
 struct daemon {
 	struct rpc_client *client; /* NULL: there is none */
 	bool is_named;		   /* by --host or the environment: it alone is meant */

@@ -85,6 +85,7 @@ struct follower {
 	bool hides_end;	     /* vm.ended is not wanted, only looked for */
 	uint64_t last_seq;   /* of the daemon's events */
 	bool has_last;
+	bool is_back; /* the daemon was away: another one has numbers of its own, far above */
 };
 
 static void print_event(const struct follower *follower, const json_t *params)
@@ -152,24 +153,17 @@ static int subscribe(struct follower *follower, struct rpc_client *client, struc
 		(void)json_object_set_new(params, "after",
 					  json_integer((json_int_t)follower->last_seq));
 	ret = daemon_ask(client, "events.subscribe", params, VM_CALL_TIMEOUT_MS, &answer, err);
-	if (ret == 0 && out_u64(answer, "missed") > 0)
-		out_note("%" PRIu64 " events were missed", out_u64(answer, "missed"));
+	if (ret == 0 && out_u64(answer, "missed") > 0 && follower->is_back)
+		out_note("neapd is back; what happened in between may be missing here");
+	else if (ret == 0 && out_u64(answer, "missed") > 0)
+		out_note("%" PRIu64 " events are not kept any more", out_u64(answer, "missed"));
+	else if (ret == 0 && follower->is_back)
+		out_note("neapd is back");
 	if (ret == 0 && !follower->has_last)
 		follower->last_seq = out_u64(answer, "seq");
 	follower->has_last |= ret == 0;
 	json_decref(answer);
 	return ret;
-}
-
-/* It is waited for as long as that takes. */
-static struct rpc_client *find_again(const char *path)
-{
-	struct rpc_client *client = NULL;
-
-	out_note("neapd is gone; waiting until it is back");
-	while (rpc_client_open(path, &client, NULL) < 0)
-		(void)poll(NULL, 0, AGAIN_MS);
-	return client;
 }
 
 /* The VM's last event: it has ended, and is not started again. */
@@ -193,6 +187,24 @@ static bool take_event(struct follower *follower, json_t *event)
 	return is_over;
 }
 
+/* It is waited for as long as that takes. One that is just ending may still take a connection. */
+static int find_again(struct follower *follower, const char *path, struct rpc_client **client,
+		      struct err *err)
+{
+	int ret;
+
+	out_note("neapd is gone; waiting until it is back");
+	follower->is_back = true;
+	do {
+		rpc_client_close(*client);
+		*client = NULL;
+		while (rpc_client_open(path, client, NULL) < 0)
+			(void)poll(NULL, 0, AGAIN_MS);
+		ret = subscribe(follower, *client, err);
+	} while (ret == -EPIPE);
+	return ret;
+}
+
 static int follow_daemon(struct follower *follower, const char *path, struct rpc_client **client)
 {
 	struct err err = { 0 };
@@ -203,11 +215,8 @@ static int follow_daemon(struct follower *follower, const char *path, struct rpc
 		ret = rpc_client_next_event(*client, -1, &event, &err);
 		if (ret == 0 && take_event(follower, event))
 			return EXIT_CODE_OK;
-		if (ret != -EPIPE)
-			continue;
-		rpc_client_close(*client);
-		*client = find_again(path);
-		ret = subscribe(follower, *client, &err);
+		if (ret == -EPIPE)
+			ret = find_again(follower, path, client, &err);
 	}
 	return daemon_say_failure(follower->vm_name, ret, &err);
 }

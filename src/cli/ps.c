@@ -6,6 +6,7 @@
  * one that hangs costs that, and the others are still shown.
  */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #include "cli/commands.h"
@@ -162,17 +163,25 @@ static int print(struct cli_call *call, const struct daemon *daemon, json_t *row
 	return EXIT_CODE_OK;
 }
 
-/* A daemon that ended while it was asked may be back already, or not at all: it is looked for again. */
+static int find_daemon(struct cli_call *call, struct daemon *daemon)
+{
+	return cli_flag(call, "selector") ? daemon_need(call, "VMs are selected", daemon)
+					  : daemon_open(call, daemon);
+}
+
+/* A daemon that ended while it was asked is looked for again; it may be none any more. */
 static int daemon_rows(struct cli_call *call, struct daemon *daemon, json_t **ret_rows)
 {
 	const char *selector = cli_flag(call, "selector");
 	struct err err = { 0 };
-	int code = ps_daemon_rows(daemon, selector, ret_rows, &err), ret;
+	int code = ps_daemon_rows(daemon, selector, ret_rows, &err);
 
-	if (code == -EPIPE) {
+	for (int tries = 0; code == -EPIPE && tries < DAEMON_AGAIN_TRIES; tries++) {
+		int ret;
+
 		daemon_close(daemon);
-		ret = selector ? daemon_need(call, "VMs are selected", daemon)
-			       : daemon_open(call, daemon);
+		(void)poll(NULL, 0, DAEMON_AGAIN_MS);
+		ret = find_daemon(call, daemon);
 		if (ret != EXIT_CODE_OK || !daemon->client)
 			return ret;
 		code = ps_daemon_rows(daemon, selector, ret_rows, &err);
@@ -203,8 +212,7 @@ int cli_ps(struct cli_call *call)
 {
 	json_t *rows = NULL;
 	struct daemon daemon;
-	int ret = cli_flag(call, "selector") ? daemon_need(call, "VMs are selected", &daemon)
-					     : daemon_open(call, &daemon);
+	int ret = find_daemon(call, &daemon);
 
 	if (ret == EXIT_CODE_OK)
 		ret = list(call, &daemon, &rows);

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -256,18 +257,34 @@ static int ask_daemon(struct vm *vm, const char *method, const json_t *params, i
 	return daemon_ask(vm->client, method, named, timeout_ms, ret_result, err);
 }
 
-/* A daemon that ended while it was asked may be back already, or not at all. What only reads may be asked
- * twice. */
-static bool find_daemon_again(struct vm *vm, const char *method)
+static bool only_reads(const char *method)
 {
 	const struct api_verb_row *verb = api_verb_by_method(&api_host_set, method);
-	struct rpc_client *client;
 
-	if (!verb || verb->access != API_READS || rpc_client_open(vm->path, &client, NULL) < 0)
-		return false;
-	rpc_client_close(vm->client);
-	vm->client = client;
-	return true;
+	return verb && verb->access == API_READS;
+}
+
+/* The daemon ended while it was asked: it may be back, or not at all, or still be ending and take a
+ * connection. Only for what may be asked twice. */
+static int ask_again(struct vm *vm, const char *method, const json_t *params, int timeout_ms,
+		     json_t **ret_result, struct err *err)
+{
+	int ret = -EPIPE;
+
+	for (int tries = 0; ret == -EPIPE && tries < DAEMON_AGAIN_TRIES; tries++) {
+		struct rpc_client *client;
+
+		if (rpc_client_open(vm->path, &client, NULL) == 0) {
+			rpc_client_close(vm->client);
+			vm->client = client;
+			ret = ask_daemon(vm, method, params, timeout_ms, ret_result, err);
+		} else if (turn_to_own_socket(vm) == 0) {
+			return 0;
+		}
+		if (ret == -EPIPE)
+			(void)poll(NULL, 0, DAEMON_AGAIN_MS);
+	}
+	return ret;
 }
 
 int vm_ask(struct vm *vm, const char *method, json_t *params, int timeout_ms, json_t **ret_result,
@@ -277,8 +294,8 @@ int vm_ask(struct vm *vm, const char *method, json_t *params, int timeout_ms, js
 
 	if (vm->by_daemon)
 		ret = ask_daemon(vm, method, params, timeout_ms, ret_result, err);
-	if (ret == -EPIPE && find_daemon_again(vm, method))
-		ret = ask_daemon(vm, method, params, timeout_ms, ret_result, err);
+	if (ret == -EPIPE && only_reads(method))
+		ret = ask_again(vm, method, params, timeout_ms, ret_result, err);
 	if (!vm->by_daemon || (ret == API_ERROR_NO_VM && turn_to_own_socket(vm) == 0))
 		return rpc_client_call(vm->client, method, params, timeout_ms, ret_result, err);
 	json_decref(params);
