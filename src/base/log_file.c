@@ -128,14 +128,15 @@ static int open_first(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	const char *name = slash ? slash + 1 : path;
+	size_t len = strlen(name);
 	int ret = open_dir(path, slash ? (size_t)(slash - path) + 1 : 0);
 	int fd;
 
 	if (ret < 0)
 		return ret;
-	if (*name == '\0' || strlen(name) >= sizeof(log_file.name))
-		return *name ? -ENAMETOOLONG : -EISDIR;
-	(void)snprintf(log_file.name, sizeof(log_file.name), "%s", name);
+	if (len == 0 || len >= sizeof(log_file.name))
+		return len ? -ENAMETOOLONG : -EISDIR;
+	memcpy(log_file.name, name, len + 1);
 	fd = open_name(name, 0);
 	return fd < 0 ? -errno : fd;
 }

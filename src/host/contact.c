@@ -233,10 +233,12 @@ static void on_info(void *ctx, int code, const json_t *result, const char *sente
 
 static void take_usage(struct hosted *vm, const json_t *untrusted_usage)
 {
+	struct api_usage usage;
+
 	if (!untrusted_usage)
 		return;
-	api_usage_from_json(untrusted_usage, &vm->usage);
-	vm->usage_at_ns = clock_now_ns();
+	api_usage_from_json(untrusted_usage, &usage);
+	hosted_set_usage(vm, &usage);
 	if (vm->broker_vm)
 		broker_observe(vm->host->broker, vm->broker_vm, &vm->usage);
 }
@@ -438,7 +440,7 @@ void contact_close(struct hosted *vm, const char *why)
 	contact->is_open = false;
 	contact->silent_ns = 0;
 	contact->told_state = NULL;
-	vm->usage = (struct api_usage){ 0 };
+	hosted_set_usage(vm, &(struct api_usage){ 0 });
 }
 
 static void follow_subscribers(struct hosted *vm)

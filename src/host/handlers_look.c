@@ -10,7 +10,7 @@
 #include "host/jobs.h"
 #include "host/update.h"
 
-static void add_running(const struct hosted *vm, json_t *row)
+static void add_running(struct hosted *vm, json_t *row)
 {
 	uint64_t grant_bytes = vm->broker_vm ? broker_grant_bytes(vm->broker_vm) : 0;
 
@@ -20,10 +20,10 @@ static void add_running(const struct hosted *vm, json_t *row)
 	if (grant_bytes > 0)
 		(void)json_object_set_new(row, "grant_bytes",
 					  json_integer((json_int_t)grant_bytes));
-	(void)json_object_set_new(row, "usage", api_usage_to_json(&vm->usage));
+	(void)json_object_set_new(row, "usage", hosted_usage_json(vm));
 }
 
-static json_t *list_row(const struct hosted *vm)
+static json_t *list_row(struct hosted *vm)
 {
 	const struct definition *definition = &vm->definition;
 	json_t *row =

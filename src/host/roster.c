@@ -88,6 +88,7 @@ static void free_vm(struct hosted *vm)
 	contact_free(vm->contact);
 	definition_fini(&vm->definition);
 	json_decref(vm->running_config);
+	json_decref(vm->usage_json);
 	free(vm);
 }
 

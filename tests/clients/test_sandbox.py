@@ -1,21 +1,27 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""test_sandbox.py UNITS - a VM does all its work inside the sandbox of the units in that directory, which
-ends whoever does what it forbids."""
+"""test_sandbox.py UNITS - a VM and the daemon do all their work inside the sandbox of the units in that
+directory, which ends whoever does what it forbids. The daemon gets its sockets as systemd hands them in, and
+tells when it is ready, as systemd wants to know."""
 import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "lib"))
+ROOT = os.path.join(HERE, "..", "..")
+sys.path[:0] = [os.path.join(HERE, "..", "lib"), os.path.join(ROOT, "clients", "python")]
 
+import neap  # noqa: E402
+import neapd  # noqa: E402
 import neapvm  # noqa: E402
 import sandbox  # noqa: E402
 
 UNITS = sys.argv[1]
+CONFIG = os.path.join(ROOT, "configs", "systemd", "neapd.json")
 FORBIDDEN = {
     "a name space": "import ctypes; ctypes.CDLL(None).mount(0, b'/', 0, 0x44000, 0)",
     "a netlink socket": "import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)",
@@ -66,13 +72,85 @@ def a_vm_does_all_its_work(unit="neap@.service"):
         assert vm.wait() == 0, vm.errors()
 
 
+class Activated(neapd.Daemon):
+    """neapd as neapd.service starts it: confined, with its file, and with sockets that were there before it."""
+
+    def __init__(self):
+        super().__init__(start=False)
+        os.makedirs(self.runtime, mode=0o755)
+        self.listens = [self.bind(name) for name in ("neapd-ro.sock", "neapd.sock")]
+        self.told = self.bind("told", socket.SOCK_DGRAM)
+        self.env["NOTIFY_SOCKET"] = self.told.getsockname()
+
+    def bind(self, name, kind=socket.SOCK_STREAM):
+        bound = socket.socket(socket.AF_UNIX, kind)
+        bound.bind(os.path.join(self.runtime, name))
+        if kind == socket.SOCK_STREAM:
+            bound.listen(64)
+        bound.settimeout(neapvm.PATIENCE_S)
+        return bound
+
+    def start(self, **_):
+        # Its file, with directories that are there, and a group that exists.
+        words = [*wrap("neapd.service"), neapd.neapd_path(), "--config", CONFIG, "--neap", neapvm.neap_path(),
+                 "--state", os.path.join(self.state_home, "neap"), "--runtime", self.runtime, "--socket-group", "root"]
+        shell = "exec 3<&%d 4<&%d; LISTEN_PID=$$ LISTEN_FDS=2 exec \"$@\"" % tuple(
+            listen.fileno() for listen in self.listens)
+        self.process = subprocess.Popen(["sh", "-c", shell, "sh", *words], env=self.env, stdin=subprocess.DEVNULL,
+                                        stdout=self.log, stderr=self.log,
+                                        pass_fds=[listen.fileno() for listen in self.listens])
+        try:
+            told = self.told.recv(4096)
+        except socket.timeout:
+            raise AssertionError("neapd did not say that it is ready: " + self.said()) from None
+        assert b"READY=1" in told, told
+
+    def close(self):
+        super().close()
+        for each in (*self.listens, self.told):
+            each.close()
+
+
+def the_daemon_and_its_vms_do_all_their_work():
+    with Activated() as daemon:
+        daemon.start()
+        with neap.Host(daemon.socket()) as host, neap.Host(daemon.socket("neapd-ro.sock")) as looking:
+            host.vm_create({"name": "web", "memory": {"maximum": "128M", "pages": "4K"}}, autostart=True)
+            host.vm_start("web")
+            with host.vm_console("web") as console:
+                console.settimeout(neapvm.PATIENCE_S)
+                console.sendall(b"fill 64M\n")
+                said = b""
+                while b"ok fill" not in said:
+                    said += console.recv(4096)
+            assert host.vm_memory("web").resident_bytes >= 64 << 20
+            assert host.vm_info("web").raw["pager"] in (True, False)
+            assert looking.host_pools().pools
+            try:
+                looking.vm_kill("web")
+                raise AssertionError("a socket for looking let a VM be killed")
+            except neap.ForbiddenError:
+                pass
+            pid = host.vm_list().vms[0]["pid"]
+            daemon.kill()
+            daemon.start()  # on the same sockets
+            vm = host.vm_list().vms[0]
+            assert (vm["state"], vm["pid"]) == ("running", pid), vm
+            with host.events(["vm.ended"]) as events:
+                host.vm_kill("web")
+                assert events.next(neapvm.PATIENCE_S).data["exit_code"] == 7
+        assert daemon.stop() == 0
+        assert b"STOPPING=1" in daemon.told.recv(4096)
+
+
 def main():
     neapvm.need_kvm()
     if not shutil.which("systemd-analyze"):
         neapvm.skip("systemd-analyze, which knows systemd's groups of system calls, is not installed (tools/setup test)")
     if not os.path.exists(sandbox.NUMBERS):
         neapvm.skip(sandbox.NUMBERS + " is not there")
-    for test in (what_is_forbidden_ends_the_process, a_vm_does_all_its_work):
+    for test in (what_is_forbidden_ends_the_process, a_vm_does_all_its_work,
+                 the_daemon_and_its_vms_do_all_their_work):
         test()
         print("ok " + test.__name__.replace("_", " "), flush=True)
 

@@ -244,10 +244,12 @@ static void daemon_numbers(void *ctx, struct metrics_daemon *ret_daemon)
 
 static void note(const char *kind, struct hosted *vm)
 {
-	json_t *data = json_pack("{s:s, s:s, s:s, s:s}", "reason", "killed by signal 9", "status",
-				 "Warning", "was", "OK", "pool", "2M");
+	const char *was = strcmp(kind, "host.pool") == 0 ? "clear" : "OK";
+	json_t *data = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "reason",
+				 "killed by signal 9", "status", "Warning", "was", was, "pool",
+				 "2M", "state", "soft", "device", "console", "cause", "request",
+				 "startup_bytes", (json_int_t)GIB_BYTES);
 
-	json_object_set_new(data, "state", json_string("soft"));
 	if (listener)
 		listener(listener_ctx, vm, kind, data);
 	json_decref(data);

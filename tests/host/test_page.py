@@ -193,6 +193,7 @@ def a_browser_shows_that_nobody_is_short(browser, pictures):
             assert page.evaluate("tiles.size") == 12
             assert blue_share(page, ".pool .tide") > 0.3 and blue_share(page, ".tile canvas") > 0.2
             assert page.evaluate("document.documentElement.scrollWidth") <= width, "it does not fit across"
+            assert page.evaluate("[...document.querySelectorAll('.numbers')].every((line) => line.scrollWidth <= line.clientWidth)")
             if pictures:
                 page.screenshot(os.path.join(pictures, f"page-{width}{'-dark' if dark else ''}.png"))
             is_well(page, host)

@@ -444,8 +444,8 @@ class Stretch:
 
 
 class PolicyWatch(threading.Thread):
-    """How long the guest's wish stood above its target at a stretch, how long its need was not met, and
-    the most it had."""
+    """How long the guest's wish stood above its target at a stretch, how long it was in need and got
+    nothing, and the most it had."""
 
     def __init__(self, guest):
         super().__init__(daemon=True)
@@ -453,12 +453,19 @@ class PolicyWatch(threading.Thread):
         self.wish, self.need, self.most, self.looks = Stretch(), Stretch(), 0, 0
 
     def run(self):
+        had = 0
         while not self.over.wait(0.1):
             policy, now = self.guest.memory()["policy"], time.monotonic()
             self.looks += 1
             self.most = max(self.most, policy["assigned_bytes"])
             self.wish.look(policy["want_bytes"] > policy["target_bytes"] + 32 * MIB, now)  # its dead band
-            self.need.look(policy["status"] == "Warning", now)
+            self.need.look(policy["status"] == "Warning" and policy["assigned_bytes"] <= had, now)
+            had = policy["assigned_bytes"]
+
+
+def has_handed_over(guest, least_mib):
+    memory = guest.memory()
+    return memory if memory["taken_bytes"] >= least_mib * MIB else None
 
 
 def has_only_what_it_needs(guest, pool_before_mib):
@@ -474,10 +481,10 @@ def dynamic():
     watch = PolicyWatch(guest)
     try:
         since = time.monotonic()
-        memory = eventually(lambda: balloon_settled(guest, 1536)) or guest.memory()
-        check("a guest of 2 GiB starts with 512 MiB", "asked and taken 1536 MiB",
+        memory = eventually(lambda: has_handed_over(guest, 1536)) or guest.memory()
+        check("a guest of 2 GiB starts with 512 MiB", "1536 MiB taken, or more after a long boot",
               f"asked {memory['asked_bytes'] // MIB}, taken {memory['taken_bytes'] // MIB} MiB",
-              memory["taken_bytes"] == 1536 * MIB, time.monotonic() - since)
+              memory["taken_bytes"] >= 1536 * MIB, time.monotonic() - since)
         since = time.monotonic()
         watch.start()
         ends = [guest.shell(line + "; echo ended $?")[-1] for line in HUNGRY]
@@ -485,12 +492,12 @@ def dynamic():
         watch.join()
         killed = guest.shell("dmesg | grep -ciE 'out of memory|oom-kill'")[-1]
         check("  a job of up to 950 MiB",
-              "done, nothing killed, memory beyond the start; from wish to target in 1 s, from need to memory in 3",
+              "done, nothing killed, memory beyond the start; from wish to target 1 s, from need to more 2 s",
               f"{', '.join(ends)}; {killed} kills, "
               f"{watch.most // MIB} MiB at most, {watch.wish.longest:.1f} s at most from wish to target, "
-              f"{watch.need.longest:.1f} s in need, in {watch.looks} looks",
+              f"{watch.need.longest:.1f} s in need without more, in {watch.looks} looks",
               set(ends) == {"ended 0"} and killed == "0" and watch.most >= 900 * MIB and
-              watch.wish.longest <= 1.2 and watch.need.longest <= 3, time.monotonic() - since)
+              watch.wish.longest <= 1.2 and watch.need.longest <= 2, time.monotonic() - since)
         since, peak, most = time.monotonic(), before - pool_free_mib(), watch.most
         less = eventually(lambda: guest.memory()["policy"]["assigned_bytes"] < 0.9 * most, 200, 2)
         check("  afterwards it gives back", "nine tenths of its most, once what hurt is long enough ago", less, less,

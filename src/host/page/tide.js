@@ -409,7 +409,21 @@ function showNotes() {
 		item.append(time, text);
 		return item;
 	}));
+	showMore();
 }
+
+// Where there is no room beside the pools, the last three are shown, or all if one asks.
+function showMore() {
+	const isAll = $("notes").classList.contains("all");
+	$("more").hidden = store.notes.length <= 3;
+	$("more").setAttribute("aria-expanded", String(isAll));
+	setText($("more"), isAll ? "Fewer" : `${store.notes.length - 3} more`);
+}
+
+$("more").addEventListener("click", () => {
+	$("notes").classList.toggle("all");
+	showMore();
+});
 
 // --- drawing ------------------------------------------------------------------------------------------
 
