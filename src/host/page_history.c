@@ -177,11 +177,9 @@ void page_history_put(struct page_history *history, const char *key, const char 
 		history->left_out++;
 		return;
 	}
-	if (track->gone_step) { /* it came back: to readers a new one */
+	if (track->gone_step) { /* it came back: begins anew under its number */
 		track->gone_step = 0;
 		track->born_step = history->next_step;
-		track->number = ++history->next_number;
-		track->info_step = history->next_step;
 	}
 	track->put_step = history->next_step;
 	put_info(track, info, history->next_step);

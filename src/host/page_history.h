@@ -29,12 +29,13 @@ enum {
 #define PAGE_ABSENT UINT32_MAX
 
 struct page_track {
-	char key[PAGE_KEY_BYTES];      /* what identifies it: sorted by this */
-	uint32_t number;	       /* never given to another */
-	char *info;		       /* JSON text of an object: what seldom changes */
-	uint64_t born_step, gone_step; /* gone_step 0: it is there */
-	uint64_t info_step;	       /* when info changed last */
-	uint64_t value_step;	       /* when a value last differed from the step before */
+	char key[PAGE_KEY_BYTES]; /* what identifies it: sorted by this */
+	uint32_t number;	  /* never given to another key */
+	char *info;		  /* JSON text of an object: what seldom changes */
+	uint64_t born_step;	  /* when it came, or came back */
+	uint64_t gone_step;	  /* 0: it is there */
+	uint64_t info_step;	  /* when info changed last */
+	uint64_t value_step;	  /* when a value last differed from the step before */
 	uint64_t put_step;
 	uint32_t (*values)[PAGE_COLUMNS]; /* [step % PAGE_STEPS]; NULL: none had any yet */
 };

@@ -105,6 +105,8 @@ static void tell_track(struct page_reader *reader, const struct page_track *trac
 	if (first < track->born_step)
 		first = track->born_step;
 	strbuf_printf(out, "event: track\ndata: {\"i\":%" PRIu32, track->number);
+	if (is_new)
+		strbuf_printf(out, ",\"new\":true");
 	if (is_new || track->info_step > reader->known)
 		strbuf_printf(out, ",\"info\":%s", track->info ? track->info : "{}");
 	if (track->values && track->value_step > reader->known && first <= reader->target) {
@@ -116,13 +118,14 @@ static void tell_track(struct page_reader *reader, const struct page_track *trac
 	strbuf_append(out, "}\n\n", 3);
 }
 
-/* What is born after the target, and what came and went unseen, is not told. */
+/* What is born after the target is not told. That something is gone is told also to those who may know it
+ * from a round that did not end. */
 static bool is_news(const struct page_reader *reader, const struct page_track *track)
 {
 	if (track->born_step > reader->target)
 		return false;
 	if (track->gone_step)
-		return track->gone_step > reader->known && track->born_step <= reader->known;
+		return track->gone_step > reader->known && reader->known > 0;
 	return track->born_step > reader->known || track->info_step > reader->known ||
 	       track->value_step > reader->known;
 }

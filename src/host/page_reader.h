@@ -8,7 +8,8 @@
  * Messages are server-sent events. Between "begin" and each "now" the follower is told what changed:
  *   begin  {"epoch", "from", "step_ms", "kept", "version", "host"}; from 0: forget everything
  *   track  {"i": number, "info": {...}, "s": first step, "v": [column: [value, repeats, ...], ...]};
- *          info and v only when they changed; a value of -1 is none; what is not told goes on as it was
+ *          "new": true: forget what was known of it; info and v only when they changed; a value of -1 is
+ *          none; what is not told goes on as it was
  *   gone   {"i": number}
  *   note   {...}, see page.c
  *   now    {"n": step, "left_out": count}; everything up to that step was told. Its id is EPOCH-STEP

@@ -76,7 +76,7 @@ class Store {
 
 	onTrack(message) {
 		let track = this.tracks.get(message.i);
-		if (!track)
+		if (!track || message.new)
 			this.tracks.set(message.i, track = new Track(message.i, this.begin.kept));
 		if (message.info)
 			track.info = message.info;
