@@ -2,13 +2,8 @@
 /* books.c - see books.h. */
 #include "host/books.h"
 
-#include "base/clock.h"
-#include "config/host_config.h"
-#include "host/contact.h"
 #include "host/definition.h"
 #include "host/host_internal.h"
-
-enum { SOON_MS = 50 };
 
 static struct broker_vm_config broker_config(const struct hosted *vm,
 					     const struct vm_config *config)
@@ -65,54 +60,4 @@ void books_leave(struct hosted *vm)
 	if (vm->broker_vm)
 		broker_remove(vm->host->broker, vm->broker_vm);
 	vm->broker_vm = NULL;
-}
-
-/* --- the broker ---------------------------------------------------------------------------------- */
-
-static void tell_grant(void *ctx, uint64_t grant_bytes)
-{
-	contact_tell(ctx, "vm.memory.grant",
-		     json_pack("{s:I}", "grant_bytes", (json_int_t)grant_bytes));
-}
-
-static void tell_event(void *ctx, void *vm, const char *kind, json_t *data)
-{
-	host_publish(ctx, vm, kind, data);
-}
-
-static int create_broker(struct host *host, struct err *err)
-{
-	const struct broker_config config = { .root = "", .grants = host->config->broker.grants };
-	const struct broker_ops ops = { .grant = tell_grant, .tell = tell_event, .ctx = host };
-
-	return broker_create(&config, &ops, &host->broker, err);
-}
-
-static void on_soon(uv_timer_t *timer)
-{
-	struct host *host = timer->data;
-
-	broker_tick(host->broker, clock_now_ns());
-}
-
-/* A VM that needs memory does not wait for the second; many that do wait for each other a little. */
-static void before_sleep(uv_prepare_t *prepare)
-{
-	struct host *host = prepare->data;
-
-	if (broker_wants_tick(host->broker) && !uv_is_active((uv_handle_t *)&host->soon))
-		(void)uv_timer_start(&host->soon, on_soon, SOON_MS, 0);
-}
-
-int books_open(struct host *host, struct err *err)
-{
-	int ret = create_broker(host, err);
-
-	if (ret < 0)
-		return ret;
-	(void)uv_timer_init(&host->loop, &host->soon);
-	(void)uv_prepare_init(&host->loop, &host->before_sleep);
-	host->soon.data = host->before_sleep.data = host;
-	(void)uv_prepare_start(&host->before_sleep, before_sleep);
-	return 0;
 }

@@ -12,7 +12,4 @@ int books_admit(struct hosted *vm, bool may_wait,
 int books_enter(struct hosted *vm, struct err *err); /* it runs already */
 void books_leave(struct hosted *vm);		     /* its process is gone */
 
-/* host->broker, and that it gets a tick of its own soon when it wants one. */
-int books_open(struct host *host, struct err *err);
-
 #endif

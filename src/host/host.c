@@ -41,7 +41,7 @@
 #include "base/log.h"
 #include "config/suggest.h"
 #include "host/adopt.h"
-#include "host/books.h"
+#include "host/broker_loop.h"
 #include "host/contact.h"
 #include "host/definition.h"
 #include "host/handlers.h"
@@ -510,7 +510,7 @@ static int start(struct host *host, struct err *err)
 	int ret = load(host, err);
 
 	if (ret == 0)
-		ret = books_open(host, err);
+		ret = broker_loop_open(host, err);
 	if (ret == 0)
 		ret = adopt_start(host, err);
 	if (ret < 0)
