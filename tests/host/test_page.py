@@ -231,6 +231,9 @@ def a_browser_goes_on_by_itself_and_after_the_daemon_was_away(browser, _):
         assert any(re.search(r"/events\?after=[0-9a-f]+-\d+$", url) for url in page.requests), page.requests
         assert page.evaluate("tiles.size") == 2
         is_well(page, host)
+    with FakeHost(vms=5, port=host.port):  # another daemon in its place
+        page.wait_for("tiles.size === 5 && document.getElementById('link').className === 'live'")
+        assert page.evaluate("[...store.tracks.values()].every((track) => track.first <= store.now)")
 
 
 def a_browser_takes_whatever_a_vm_is_called_as_text(browser, _):
