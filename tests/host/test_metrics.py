@@ -90,6 +90,10 @@ def test_the_manual_names_every_family_and_its_examples_are_right():
         text = host.get("/metrics").text
     written, told = set(re.findall(r"`(neap_\w+)`", table)), set(re.findall(r"^# TYPE (\w+)", text, re.M))
     assert written == told, written ^ told
+    for name in [name for name in os.listdir(os.path.join(ROOT, "docs")) if name.endswith(".md")]:
+        with open(os.path.join(ROOT, "docs", name), encoding="utf-8") as file:
+            said = set(re.findall(r"\bneap_(?:vm|vms|pool|daemon|build)\w*[a-z]\b", file.read()))
+        assert said <= told, f"docs/{name}: {said - told}"
     if not shutil.which("promtool"):
         return
     with tempfile.TemporaryDirectory() as folder:
