@@ -24,15 +24,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -47,6 +44,7 @@
 #include "host/handlers.h"
 #include "host/idempotency.h"
 #include "host/lifecycle.h"
+#include "host/listens.h"
 #include "host/metrics.h"
 
 enum {
@@ -56,7 +54,6 @@ enum {
 	SETTLE_LOOK_MS = 5,
 	LOCK_PATIENCE_MS = 300, /* H5 */
 	LOCK_LOOK_US = 5000,
-	LISTENS_MAX = 8,
 	EARLY_MAX = 4096,
 	SEQ_STEP = 1 << 16, /* numbers of events taken at once */
 	SEQ_TELL = 1 << 10, /* so many are left between two complaints */
@@ -313,73 +310,6 @@ static void autostart(struct host *host)
 
 /* --- sockets ------------------------------------------------------------------------------------- */
 
-static int find_group(const char *name, gid_t *ret_gid, struct err *err)
-{
-	const struct group *group;
-
-	*ret_gid = (gid_t)-1;
-	if (!name)
-		return 0;
-	errno = 0;
-	group = getgrnam(name);
-	if (!group)
-		return err_set(err, -ENOENT, "socket.group: there is no group %s", name);
-	*ret_gid = group->gr_gid;
-	return 0;
-}
-
-/* systemd's sockets are told from each other by their paths. */
-static int take_activated(const struct host_config *config, int fd, struct rpc_listen *ret_listen,
-			  struct err *err)
-{
-	struct sockaddr_un address = { 0 };
-	socklen_t len = sizeof(address);
-	bool is_read;
-
-	if (getsockname(fd, (struct sockaddr *)&address, &len) < 0 || address.sun_family != AF_UNIX)
-		return err_set(err, -EINVAL, "descriptor %d of systemd is no UNIX socket", fd);
-	is_read = strcmp(address.sun_path, config->socket.read_path) == 0;
-	if (!is_read && strcmp(address.sun_path, config->socket.path) != 0)
-		return err_set(err, -EINVAL,
-			       "systemd hands in %s, which is neither socket.path (%s) nor "
-			       "socket.read_path (%s)",
-			       address.sun_path, config->socket.path, config->socket.read_path);
-	*ret_listen = (struct rpc_listen){ .path = is_read ? config->socket.read_path
-							   : config->socket.path,
-					   .fd = fd,
-					   .gid = (gid_t)-1,
-					   .may_change = !is_read };
-	return 0;
-}
-
-static int find_listens(const struct host_config *config, struct rpc_listen listens[LISTENS_MAX],
-			unsigned *ret_count, struct err *err)
-{
-	int activated = sd_listen_fds(1);
-	unsigned count = 0;
-	gid_t gid;
-	int ret = find_group(config->socket.group, &gid, err);
-
-	for (int i = 0; ret == 0 && i < activated && count < LISTENS_MAX; i++)
-		ret = take_activated(config, SD_LISTEN_FDS_START + i, &listens[count++], err);
-	if (ret < 0)
-		return ret;
-	if (activated <= 0) {
-		listens[count++] = (struct rpc_listen){ .path = config->socket.path,
-							.fd = -1,
-							.mode = config->socket.mode,
-							.gid = gid,
-							.may_change = true };
-		if (config->socket.read_path[0])
-			listens[count++] = (struct rpc_listen){ .path = config->socket.read_path,
-								.fd = -1,
-								.mode = config->socket.read_mode,
-								.gid = gid };
-	}
-	*ret_count = count;
-	return 0;
-}
-
 static int serve(struct host *host, struct err *err)
 {
 	const struct host_config *config = host->config;
@@ -388,16 +318,15 @@ static int serve(struct host *host, struct err *err)
 					    .backend = &host->backend,
 					    .listens = listens,
 					    .connections_max = (unsigned)config->socket.connections,
-					    .any_user = config->socket.group != NULL ||
-							config->socket.mode & 077 ||
-							config->socket.read_mode & 077,
 					    .events_kept = (unsigned)config->socket.events };
 	int ret;
 
 	if (take_numbers(host, err) < 0)
 		go_on_without_numbers(host, err);
 	server.first_seq = host->last_seq + 1;
-	ret = find_listens(config, listens, &server.listen_count, err);
+	ret = listens_find(config, listens, &server.listen_count, err);
+	server.any_user = config->socket.group || config->socket.mode & 077 ||
+			  config->socket.read_mode & 077 || listens[0].fd >= 0;
 	if (ret == 0)
 		ret = rpc_server_create_many(&server, &host->server, err);
 	if (ret == 0)
@@ -430,7 +359,7 @@ static void serve_metrics(struct host *host)
 
 	if (!config->metrics.enabled)
 		return;
-	if (find_group(config->socket.group, &metrics.gid, &err) < 0 ||
+	if (listens_find_group(config->socket.group, &metrics.gid, &err) < 0 ||
 	    metrics_create(&metrics, &host->metrics, &err) < 0)
 		log_error("host", "no metrics and no page: %s", err.text);
 }

@@ -334,6 +334,14 @@ static void release(struct hosted *vm, const char *why)
 	vm->running_config = NULL;
 }
 
+/* One that people started leaves no record, but it may have told why it ends. */
+static void take_last_words(struct hosted *vm)
+{
+	if (!vm->end.has_exit_code && vm->reason[0] &&
+	    strcmp(vm->state, api_state_name(API_STATE_STOPPED)) == 0)
+		memcpy(vm->end.reason, vm->reason, sizeof(vm->end.reason));
+}
+
 static void ended(struct hosted *vm)
 {
 	struct life *life = vm->life;
@@ -342,6 +350,7 @@ static void ended(struct hosted *vm)
 			restart_follows(vm->definition.restart, &vm->end); /* L3 */
 	char text[ERR_TEXT_BYTES];
 
+	take_last_words(vm);
 	if (was_up && clock_now_ns() - vm->started_ns >= CALM_NS)
 		life->failures = 0; /* L5 */
 	(void)snprintf(text, sizeof(text), "%s ended: %.400s", vm->definition.name, vm->end.reason);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause-Patent
-"""A daemon that comes after another one, however that one ended, knows every VM that runs and no other; and VMs
+"""PR01-02: a daemon that comes after another one, however that one ended, knows every VM that runs and no other; and VMs
 that people start by hand.
 
 NEAP_TEST_KILLS is how often the daemon is killed under load (15)."""
@@ -215,7 +215,7 @@ class ByHand(OneDaemon):
         self.assertEqual(daemon.vms()["mine"]["labels"], {"a": "b"})
         daemon.listen()
         daemon.call("vm.kill", vm="mine")
-        daemon.event("vm.ended", "mine")
+        self.assertEqual(daemon.event("vm.ended", "mine")["data"]["reason"], "killed on request")
         self.assertEqual(daemon.vms(), {})
         self.assertEqual(process.wait(timeout=neapd.PATIENCE_S), 7)
 

@@ -3,7 +3,7 @@
 """What a daemon does when something around it is wrong: VMs that hang, disks that are full, another daemon,
 systemd, a machine that stood still.
 
-The wall clock cannot be set in a test. That no decision hangs on it is tested in two ways: nothing that the
+PR06. The wall clock cannot be set in a test. That no decision hangs on it is tested in two ways: nothing that the
 daemon is made of asks for it but what writes a time for people to read; and a daemon that did not run for a
 while (SIGSTOP: to monotonic timers the same as a suspended machine) takes nobody for silent.
 """
@@ -255,6 +255,15 @@ class Starts(unittest.TestCase):
         self.assertEqual(daemon.stop(), 0)
         self.assertTrue(neapd.is_alive(pid))
         self.assertFalse(os.path.exists(daemon.socket()))
+
+    def test_sockets_have_their_mode_and_group(self):
+        daemon = self.daemon
+        daemon.start(flags=("--socket-mode", "0660", "--socket-group", "0", "--read-socket-mode", "0666"))
+        for name, mode in ("neapd.sock", 0o660), ("neapd-ro.sock", 0o666):
+            self.assertEqual(os.stat(daemon.socket(name)).st_mode & 0o777, mode)
+        daemon.stop()
+        daemon.start(flags=("--read-socket", ""))
+        self.assertFalse(os.path.exists(daemon.socket("neapd-ro.sock")))
 
     def test_vms_with_autostart_are_started_once_a_boot(self):
         daemon = self.daemon
