@@ -4,13 +4,15 @@
  *
  * Problem. Grants change a little with each breath of a pool, and VMs need not hear of it; but one that
  * must give back has to know at once, and one that may not grow any more as well.
- * Design. Each tick compares what a VM may have with what it was told. It is told
- *   more, when that is TELL_PERCENT more, or all that it wants;
- *   less, when that is TELL_PERCENT less, and at once when it has more, or when the pool is short.
+ * Design. Each tick compares what a VM may have with what it was told.
+ *   With enough for all it is told when that is less than it wants, or when what is lent to it halved
+ *   or doubled: a hundred VMs that start one after the other do not tell each other so each time.
+ *   Else it is told less at once, and more when that is TELL_PERCENT more, or all that it wants.
  *
  * Invariants
  *  G1  Told are VMs in mode auto that have told their numbers, answer, and are not reserved.
- *  G2  On a pool that is short nobody's told grant is more than a frame above its grant in the books.
+ *  G2  Where wants do not fit, or the pool is short, nobody was told more than its grant in the books.
+ *      Elsewhere what was told and is not held is free: what is lent is half of what is left.
  *  G3  What a VM believes is right in the end: its numbers have the grant that it lives by, and one
  *      that is not what it was told, RETELL_MS later, is told again. So neither a lost call nor a
  *      daemon that was restarted matters.
@@ -233,20 +235,41 @@ static void tell_grant(struct broker *broker, struct broker_vm *vm, uint64_t gra
 	vm->lowest_ns = 0;
 }
 
-static bool is_news(const struct ledger *ledger, const struct ledger_row *row, uint64_t grant_bytes)
+static uint64_t step_of(const struct ledger *ledger, uint64_t told_bytes)
+{
+	return most(told_bytes / 100 * TELL_PERCENT, ledger->frame_bytes);
+}
+
+/* With enough for all: what is lent is half of what is left, so twice of that is there. */
+static bool is_news_in_plenty(const struct ledger *ledger, const struct ledger_row *row,
+			      uint64_t grant_bytes)
+{
+	uint64_t due = row->vm.grant_bytes, held = row->vm.held_bytes, told = row->told_bytes;
+	uint64_t has = less(told, most(due, held)), may = less(grant_bytes, most(due, held));
+
+	return told < due || (told < held && grant_bytes > told + step_of(ledger, told)) ||
+	       may > 2 * has + ledger->frame_bytes ||
+	       has > 2 * most(may, row->lent_bytes) + ledger->frame_bytes;
+}
+
+static bool is_news_in_need(const struct ledger *ledger, const struct ledger_row *row,
+			    uint64_t grant_bytes)
 {
 	uint64_t told = row->told_bytes;
-	uint64_t step = most(told / 100 * TELL_PERCENT, ledger->frame_bytes);
 
-	if (told == 0)
+	if (grant_bytes <= told)
+		return grant_bytes < told; /* G2 */
+	return grant_bytes - told >= step_of(ledger, told) ||
+	       (told < row->vm.want_bytes && grant_bytes >= row->vm.want_bytes);
+}
+
+static bool is_news(const struct ledger *ledger, const struct ledger_row *row, uint64_t grant_bytes)
+{
+	if (row->told_bytes == 0)
 		return true;
-	if (grant_bytes > told)
-		return grant_bytes - told >= step ||
-		       (told < row->vm.want_bytes && grant_bytes >= row->vm.want_bytes);
-	if (grant_bytes == told)
-		return false;
-	return told - grant_bytes >= step || grant_bytes < row->vm.held_bytes ||
-	       ledger->state != HOST_CLEAR || !ledger->wants_fit; /* G2 */
+	return ledger->state == HOST_CLEAR && ledger->wants_fit
+		       ? is_news_in_plenty(ledger, row, grant_bytes)
+		       : is_news_in_need(ledger, row, grant_bytes);
 }
 
 static void tell_vm(struct broker *broker, struct broker_vm *vm)

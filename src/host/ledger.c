@@ -289,6 +289,7 @@ static uint64_t promise(struct ledger *ledger, bool to_starting, uint64_t there)
 		if (row->is_starting != to_starting)
 			continue;
 		row->grant_bytes = row->vm.grant_bytes;
+		row->lent_bytes = 0;
 		if (gaps > there && gap > 0)
 			row->grant_bytes =
 				held_by(ledger, row) + share_of(ledger, there, gap, gaps);
@@ -330,8 +331,8 @@ static void lend(struct ledger *ledger, uint64_t left)
 
 		if (!may_borrow(row))
 			continue;
-		row->grant_bytes = least(limit_of(ledger, row),
-					 due + share_of(ledger, left / LENT_PART, due, dues));
+		row->lent_bytes = share_of(ledger, left / LENT_PART, due, dues);
+		row->grant_bytes = least(limit_of(ledger, row), due + row->lent_bytes);
 		row->grant_bytes = most(row->grant_bytes, held_by(ledger, row));
 	}
 }

@@ -33,6 +33,7 @@ struct ledger_row {
 	bool is_manual;	 /* its mode is manual or off: never asked for what it has */
 
 	uint64_t grant_bytes; /* the answer */
+	uint64_t lent_bytes;  /* its part of what is lent, of which it may hold some already */
 	uint64_t told_bytes;  /* the grant that the VM was told last; 0: none. The owner's */
 	unsigned slot;	      /* the ledger's own */
 };

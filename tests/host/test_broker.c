@@ -13,7 +13,7 @@
 
 #include "../support/testing.h"
 
-enum { MOST_EVENTS = 64, KIND_BYTES = 32, PATH_BYTES = 256 };
+enum { MOST_EVENTS = 128, KIND_BYTES = 32, PATH_BYTES = 256 };
 
 #define MIB(n) ((uint64_t)(n) << MIB_SHIFT)
 #define GIB(n) ((uint64_t)(n) << GIB_SHIFT)
@@ -340,6 +340,47 @@ static void test_a_grant_that_hardly_changed_is_not_told_again(void **state)
 		tick();
 	}
 	assert_int_equal(a.grants, 1);
+}
+
+/* It held much, wants little, and gives back by itself: nobody presses it, and nobody talks. */
+static void test_one_that_gives_back_by_itself_is_not_told_each_second(void **state)
+{
+	struct owner a = { .name = "a" };
+	uint64_t held = GIB(3);
+
+	(void)state;
+	adopt(&a, GIB(4));
+	while (held > MIB(600)) {
+		says(&a, MIB(500), held);
+		set_pool(GIB(4), GIB(4) - held);
+		tick();
+		assert_true(a.grant_bytes >= held);
+		assert_true(a.grant_bytes - held <= GIB(4) - held);
+		held -= held / 20 / HUGE_FRAME_BYTES * HUGE_FRAME_BYTES;
+	}
+	assert_true(a.grants <= 4);
+}
+
+/* A hundred that start one after the other, on a pool of which each could use much. */
+static void test_vms_that_start_do_not_keep_all_the_others_busy(void **state)
+{
+	enum { COUNT = 100 };
+	struct owner owners[COUNT];
+	unsigned grants = 0;
+
+	(void)state;
+	set_pool(GIB(100), GIB(100));
+	for (unsigned i = 0; i < COUNT; i++) {
+		owners[i] = (struct owner){ .name = "one" };
+		adopt(&owners[i], GIB(8));
+		says(&owners[i], MIB(512), 0);
+		tick();
+		forget_events();
+	}
+	for (unsigned i = 0; i < COUNT; i++)
+		grants += owners[i].grants;
+	print_message("%u grants for %d VMs\n", grants, COUNT);
+	assert_true(grants < 10 * COUNT);
 }
 
 static void test_one_that_must_give_back_is_told_at_once(void **state)
@@ -714,6 +755,8 @@ int main(void)
 		CASE(test_a_pool_that_cannot_be_read_keeps_its_last_numbers),
 		CASE(test_a_vm_is_told_its_grant_when_it_has_told_its_numbers),
 		CASE(test_a_grant_that_hardly_changed_is_not_told_again),
+		CASE(test_one_that_gives_back_by_itself_is_not_told_each_second),
+		CASE(test_vms_that_start_do_not_keep_all_the_others_busy),
 		CASE(test_one_that_must_give_back_is_told_at_once),
 		CASE(test_when_the_pool_shrinks_all_give_back_by_rho),
 		CASE(test_a_vm_by_hand_and_a_reserved_one_are_told_nothing),
