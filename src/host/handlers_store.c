@@ -82,19 +82,6 @@ int handle_create(void *ctx, struct api_request *request, json_t **ret_result, s
 	return idempotency_run(host->idempotency, run_create, host, request, ret_result, err);
 }
 
-/* A VM that comes later by the same name shall not show what this one said. */
-static void remove_logs(const struct hosted *vm)
-{
-	char path[STORE_PATH_BYTES], old[STORE_PATH_BYTES + 16];
-
-	store_path(vm->host->store, STORE_FILE_LOG, vm->definition.name, path);
-	(void)unlink(path);
-	for (unsigned i = 1; i <= vm->host->config->log.keep; i++) {
-		(void)snprintf(old, sizeof(old), "%s.%u", path, i);
-		(void)unlink(old);
-	}
-}
-
 static void delete_vm(struct job *job)
 {
 	struct hosted *vm = job->vm;
@@ -111,7 +98,8 @@ static void delete_vm(struct job *job)
 		job_fail(job, API_ERROR_INTERNAL, "%s", err.text);
 		return;
 	}
-	remove_logs(vm);
+	/* A VM that comes later by the same name shall not show what this one said. */
+	store_remove_log(vm->host->store, vm->definition.name);
 	host_publish(vm->host, vm, "vm.deleted", json_pack("{s:s}", "uuid", vm->definition.uuid));
 	roster_remove(vm);
 	job_done(job, json_pack("{s:s}", "name", vm->definition.name));

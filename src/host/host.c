@@ -434,6 +434,11 @@ static void settle(struct host *host)
 	(void)uv_timer_stop(&host->tick);
 }
 
+static bool is_vm(void *ctx, const char *name)
+{
+	return host_find(ctx, name) != NULL;
+}
+
 static int start(struct host *host, struct err *err)
 {
 	int ret = load(host, err);
@@ -445,6 +450,7 @@ static int start(struct host *host, struct err *err)
 	if (ret < 0)
 		return ret;
 	settle(host);
+	store_retire_unknown_logs(host->store, is_vm, host);
 	ret = serve(host, err);
 	if (ret < 0)
 		return ret;

@@ -136,8 +136,10 @@ static void set_alarm(struct hosted *vm, uint64_t in_ns)
 
 static void forget_transient(struct hosted *vm)
 {
-	if (vm->is_transient && vm->life->state == LIFE_STOPPED)
-		roster_remove(vm);
+	if (!vm->is_transient || vm->life->state != LIFE_STOPPED)
+		return;
+	store_retire_log(vm->host->store, vm->definition.name);
+	roster_remove(vm);
 }
 
 static void answer_starters(struct hosted *vm)
@@ -216,6 +218,7 @@ static void spawn(struct hosted *vm)
 	vm->life->wait = NULL;
 	store_path(vm->host->store, STORE_FILE_LOG, vm->definition.name, log_path);
 	store_path(vm->host->store, STORE_FILE_EXIT, vm->definition.name, exit_path);
+	store_use_log(vm->host->store, vm->definition.name);
 	if (process_spawn(&vm->host->loop, &start, &process_ops, vm, &vm->process, &err) < 0) {
 		books_leave(vm);
 		not_started(vm, API_ERROR_INTERNAL, err.text);

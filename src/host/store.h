@@ -52,6 +52,17 @@ enum store_file { STORE_FILE_LOG, STORE_FILE_EXIT };
 void store_path(const struct store *store, enum store_file file, const char *name,
 		char ret_path[STORE_PATH_BYTES]);
 
+/* Logs outlive their VMs by so many others: a forgotten VM's log is retired, and the oldest of more than
+ * STORE_RETIRED_LOGS goes. A name that starts anew is in use. */
+enum { STORE_RETIRED_LOGS = 64 };
+void store_retire_log(struct store *store, const char *name);
+void store_use_log(struct store *store, const char *name);
+void store_remove_log(struct store *store, const char *name); /* with its predecessors, at once */
+
+/* At the start of a daemon: what others left. */
+void store_retire_unknown_logs(struct store *store, bool (*is_known)(void *ctx, const char *name),
+			       void *ctx);
+
 /* Numbers that were never given before, by this daemon or an earlier one of this directory: the first of
  * @count. On the disk before it returns. When the file that keeps them is spoilt, they go on far above all
  * that can have been given. -ENOSPC, -EROFS, ...: none were taken; ask again later. */

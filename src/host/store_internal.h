@@ -4,6 +4,7 @@
 #define NEAP_HOST_STORE_INTERNAL_H
 
 #include "base/units.h"
+#include "config/vm_config.h"
 #include "host/store.h"
 
 #define STORE_FILE_BYTES MIB_BYTES
@@ -17,7 +18,9 @@ struct store {
 	int shelf_fds[STORE_SHELF_COUNT];
 	json_t *set_aside;
 	uint64_t set_aside_count;
-	uint64_t next_number; /* 0: not read yet */
+	uint64_t next_number;				 /* 0: not read yet */
+	char retired[STORE_RETIRED_LOGS][VM_NAME_BYTES]; /* the oldest first */
+	unsigned retired_count;
 };
 
 /* One more sentence for store_set_aside(), about @name in @dir. */

@@ -286,6 +286,18 @@ void store_path(const struct store *store, enum store_file file, const char *nam
 	(void)snprintf(ret_path, STORE_PATH_BYTES, "/nowhere/%s", name);
 }
 
+void store_use_log(struct store *store, const char *name)
+{
+	(void)store;
+	(void)name;
+}
+
+void store_retire_log(struct store *store, const char *name)
+{
+	(void)store;
+	(void)name;
+}
+
 static unsigned starts_told, ends_told;
 
 void host_publish(struct host *host, const struct hosted *vm, const char *kind, json_t *data)

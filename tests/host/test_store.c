@@ -576,6 +576,75 @@ static void numbers_are_never_given_twice(void **state)
 	store_close(store);
 }
 
+static const char *log_of(unsigned number, const char *more)
+{
+	static char name[64];
+
+	(void)snprintf(name, sizeof(name), "state/logs/v%u.log%s", number, more);
+	return name;
+}
+
+static void a_million_forgotten_vms_leave_a_few_logs(void **state)
+{
+	enum { COUNT = STORE_RETIRED_LOGS + 10 };
+	struct store *store = open_store();
+	char name[32];
+
+	(void)state;
+	for (unsigned i = 0; i < COUNT; i++) {
+		scratch_write(log_of(i, ""), "x");
+		scratch_write(log_of(i, ".1"), "x");
+		scratch_write(log_of(i, ".99"), "x");
+		(void)snprintf(name, sizeof(name), "v%u", i);
+		store_retire_log(store, name);
+		if (i == 5)
+			store_use_log(store, "v3"); /* it runs again */
+	}
+	for (unsigned i = 0; i < COUNT; i++) {
+		bool stays = i >= 10 || i == 3;
+
+		assert_int_equal(scratch_has(log_of(i, "")), stays);
+		assert_int_equal(scratch_has(log_of(i, ".1")), stays);
+		assert_int_equal(scratch_has(log_of(i, ".99")), stays);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		store_retire_log(store, "v73"); /* once, however often it came and went */
+	assert_true(scratch_has(log_of(10, "")));
+	store_retire_log(store, "new");
+	assert_false(scratch_has(log_of(10, "")));
+	store_remove_log(store, "v20");
+	assert_false(scratch_has(log_of(20, ".1")));
+	store_remove_log(store, "../vms/x"); /* is no name */
+	store_close(store);
+}
+
+static bool is_v0_or_v1(void *ctx, const char *name)
+{
+	(void)ctx;
+	return strcmp(name, "v0") == 0 || strcmp(name, "v1") == 0;
+}
+
+static void logs_that_an_earlier_daemon_left_go_from_the_oldest_on(void **state)
+{
+	enum { COUNT = STORE_RETIRED_LOGS + 10 };
+	struct store *store = open_store();
+
+	(void)state;
+	for (unsigned i = 0; i < COUNT; i++) {
+		const struct timespec times[2] = { { .tv_sec = 1000 + i }, { .tv_sec = 1000 + i } };
+
+		scratch_write(log_of(i, ""), "x");
+		assert_int_equal(utimensat(AT_FDCWD, scratch_path(log_of(i, "")), times, 0), 0);
+	}
+	scratch_write("state/logs/precious.txt", "x");
+	store_retire_unknown_logs(store, is_v0_or_v1, NULL);
+	assert_true(scratch_has(log_of(0, "")) && scratch_has(log_of(1, "")));
+	for (unsigned i = 2; i < COUNT; i++)
+		assert_int_equal(scratch_has(log_of(i, "")), i >= 10);
+	assert_true(scratch_has("state/logs/precious.txt"));
+	store_close(store);
+}
+
 static void paths_of_a_vms_files_are_absolute(void **state)
 {
 	struct store *store = open_store();
@@ -613,6 +682,8 @@ int main(void)
 		STORE_TEST(a_read_only_disk_is_still_read_PR06),
 		STORE_TEST(a_daemon_killed_at_any_instant_leaves_whole_files_PR01),
 		STORE_TEST(numbers_are_never_given_twice),
+		STORE_TEST(a_million_forgotten_vms_leave_a_few_logs),
+		STORE_TEST(logs_that_an_earlier_daemon_left_go_from_the_oldest_on),
 		STORE_TEST(paths_of_a_vms_files_are_absolute),
 	};
 
