@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* fuzz_config.c - any bytes as vm.json, or, when they begin with a dash, as flags (a line each).
+/* fuzz_config.c - any bytes as vm.json and as neapd.json, or, when they begin with a dash, as flags of
+ * neap run and of neapd (a line each).
  *
  * Never a crash; a sentence of printable characters for every refusal; and whatever is accepted is
  * written as JSON that is read back to the same JSON.
@@ -9,11 +10,17 @@
 #include <string.h>
 
 #include "base/fd.h"
-#include "config/vm_config.h"
+#include "config/host_config.h"
+#include "config/options.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum { FUZZ_ARGS = 32 };
+
+union any_config {
+	struct vm_config vm;
+	struct host_config host;
+};
 
 static void check_refusal(int ret, const struct err *err)
 {
@@ -21,7 +28,8 @@ static void check_refusal(int ret, const struct err *err)
 		abort();
 }
 
-static int read_as_flags(struct vm_config *config, const uint8_t *data, size_t len, struct err *err)
+static int read_as_flags(const struct option_table *table, union any_config *config,
+			 const uint8_t *data, size_t len, struct err *err)
 {
 	CLEANUP(free_text)
 	char *text = strndup((const char *)data, len);
@@ -36,47 +44,60 @@ static int read_as_flags(struct vm_config *config, const uint8_t *data, size_t l
 	for (int i = 0; i < argc; i++)
 		if (strncmp(argv[i], "--config", 8) == 0)
 			return 0; /* no file of this machine */
-	ret = vm_config_parse_flags(config, argc, argv, &used, err);
+	ret = options_parse_flags(table, config, argc, argv, &used, err);
 	if (ret == 0 && (used < 0 || used > argc))
 		abort();
 	return ret;
 }
 
-static void round_trip(const struct vm_config *config)
+static void round_trip(const struct option_table *table, const union any_config *config)
 {
-	CLEANUP(vm_config_fini)
-	struct vm_config back;
+	union any_config back;
 	CLEANUP(free_text)
-	char *first = vm_config_to_json(config);
+	char *first = options_to_json(table, config);
 	CLEANUP(free_text)
 	char *second = NULL;
 	struct err err;
 
-	vm_config_init(&back);
-	if (vm_config_load_text(&back, "again", NULL, first, strlen(first), &err) < 0)
+	options_init(table, &back);
+	if (options_load_text(table, &back, "again", NULL, first, strlen(first), &err) < 0)
 		abort();
-	second = vm_config_to_json(&back);
+	second = options_to_json(table, &back);
 	if (strcmp(first, second) != 0)
 		abort();
+	options_fini(table, &back);
+}
+
+static int check(const struct option_table *table, const union any_config *config, struct err *err)
+{
+	return table == &vm_options ? vm_config_check(&config->vm, err)
+				    : host_config_check(&config->host, err);
+}
+
+static void try_as(const struct option_table *table, const uint8_t *data, size_t len)
+{
+	union any_config config;
+	struct err err = { 0 };
+	int ret;
+
+	options_init(table, &config);
+	if (len > 0 && data[0] == '-')
+		ret = read_as_flags(table, &config, data, len, &err);
+	else
+		ret = options_load_text(table, &config, "fuzz", "/base", (const char *)data, len,
+					&err);
+	check_refusal(ret, &err);
+	if (ret == 0) {
+		round_trip(table, &config);
+		ret = check(table, &config, &err);
+		check_refusal(ret, &err);
+	}
+	options_fini(table, &config);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	CLEANUP(vm_config_fini)
-	struct vm_config config;
-	struct err err = { 0 };
-	int ret;
-
-	vm_config_init(&config);
-	if (len > 0 && data[0] == '-')
-		ret = read_as_flags(&config, data, len, &err);
-	else
-		ret = vm_config_load_text(&config, "fuzz", "/base", (const char *)data, len, &err);
-	check_refusal(ret, &err);
-	if (ret == 0) {
-		round_trip(&config);
-		ret = vm_config_check(&config, &err);
-		check_refusal(ret, &err);
-	}
+	try_as(&vm_options, data, len);
+	try_as(&host_options, data, len);
 	return 0;
 }
