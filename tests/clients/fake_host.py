@@ -71,9 +71,9 @@ class FakeHost:
                 try:
                     script(conversation)
                 finally:
-                    self.served += 1
                     conversation.file.close()
                     connection.close()
+                    self.served += 1
         except Exception:  # pylint: disable=broad-except
             self.failure = traceback.format_exc()
 

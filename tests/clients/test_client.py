@@ -144,6 +144,25 @@ def a_call_that_changes_is_not_made_twice():
         assert host.vm_info("web").pid == 7  # on a new connection
 
 
+def a_call_that_the_daemon_cannot_have_had_is_made():
+    methods = []
+
+    def leave(daemon):
+        daemon.answer(daemon.read(), INFO)
+
+    def script(daemon):
+        request = daemon.read()
+        methods.append(request["method"])
+        daemon.answer(request, {"state": "stopped"})
+
+    with FakeHost(leave, script) as fake, neap.Host(fake.path) as host:
+        host.vm_info("web")
+        while fake.served < 1:
+            time.sleep(0.001)
+        assert host.vm_kill("web").state == "stopped"
+        assert methods == ["vm.kill"]
+
+
 def patience_ends():
     def vanish(daemon):
         daemon.read()

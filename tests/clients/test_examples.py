@@ -77,6 +77,47 @@ def a_fleet_starts_from_a_template_once_and_ends():
         assert [vm["name"] for vm in host.vm_list().vms] == ["other"]
 
 
+def a_fleet_starts_although_the_daemon_is_killed_again_and_again():
+    template = os.path.join(EXAMPLES, "template.json")
+    with neapd.Daemon() as daemon:
+        example = Example(daemon, "start_fleet.py", template, "--count", str(FLEET))
+        kills = 0
+        while example.process.poll() is None and kills < 20:
+            time.sleep(0.02 + 0.013 * kills)
+            daemon.kill()
+            daemon.start()
+            kills += 1
+        said = example.ends(0)
+        assert f"{FLEET} of {FLEET} VMs run" in said, said
+        print(f"   the daemon was killed {kills} times; {said.strip()}")
+        assert len(daemon.vm_pids()) == FLEET  # none twice
+        with client(daemon) as host:
+            assert {vm["state"] for vm in host.vm_list().vms} == {"running"}
+
+
+def events_are_followed_over_the_end_of_a_daemon():
+    """What happens while a daemon is there is told, to who was there and to who asks for it later."""
+    with neapd.Daemon() as daemon, client(daemon) as host:
+        with host.events(["vm.started", "vm.adopted", "vm.ended"]) as events:
+            for number in range(3):
+                host.vm_run({"name": "vm-%d" % number, **neapd.SMALL})
+                assert events.next(neapvm.PATIENCE_S).kind == "vm.started"
+            before = events.seq
+            daemon.kill()
+            daemon.start()
+            adopted = [events.next(neapvm.PATIENCE_S) for _ in range(3)]
+            assert {event.kind for event in adopted} == {"vm.adopted"}, adopted
+            assert {event.vm for event in adopted} == {"vm-0", "vm-1", "vm-2"}
+            assert all(event.seq > before for event in adopted) and events.connections == 2
+            host.vm_kill_many("all")
+            ended = [events.next(neapvm.PATIENCE_S) for _ in range(3)]
+            assert {event.kind for event in ended} == {"vm.ended"}, ended
+        with host.events(["vm.ended"], vms=["vm-1"], after=before) as later:
+            event = later.next(neapvm.PATIENCE_S)
+            assert (event.kind, event.vm, event.data["exit_code"]) == ("vm.ended", "vm-1", 7), event
+            assert later.next(0.05) is None
+
+
 def a_vm_that_cannot_be_made_is_named_and_the_others_run():
     with neapd.Daemon() as daemon:
         daemon.create("demo-2", config={"memory": {"maximum": "128M"}})

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """The daemon, as an object: calls, batches, the console, events.
 
-A connection that breaks is made again for up to patience_s. Calls that may be repeated are: those that only
-read, and those with an idempotency key, which every call gets that takes one. For all others the client
-cannot know whether they were carried out, and raises ConnectionLost.
+A connection that breaks is made again for up to patience_s. Calls that the daemon cannot have had, because
+it was gone before, are made on the new one, and so are those that may be made twice: those that only read,
+and those with an idempotency key, which every call gets that takes one. For all others the client cannot know
+whether they were carried out, and raises ConnectionLost.
 """
 import os
 import socket
@@ -14,7 +15,7 @@ from typing import Any, Dict, List, Optional, Sequence, Type, TypeVar
 
 from neap.events import Events
 from neap.methods import ERRORS, Methods
-from neap.wire import Call, Connection, ConnectionLost, Error, Outcome, as_it_is, make_call
+from neap.wire import Call, Connection, ConnectionLost, Error, NotSent, Outcome, as_it_is, make_call
 
 T = TypeVar("T")
 
@@ -89,11 +90,11 @@ class Client:
                 return self._exchange_once(calls, until)
             except TimeoutError:
                 raise
-            except ConnectionLost:
-                if not all(call.may_repeat for call in calls) or time.monotonic() > give_up:
-                    raise
-            except OSError:  # no connection: nothing was sent
-                if time.monotonic() > give_up:
+            except OSError as error:
+                # Where there was no connection, or it broke before the end of the line, nothing was done.
+                may_be_done = isinstance(error, ConnectionLost) and not isinstance(error, NotSent)
+                may_repeat = not may_be_done or all(call.may_repeat for call in calls)
+                if not may_repeat or time.monotonic() > give_up:
                     raise
             if not was_connected:
                 time.sleep(pause_s)

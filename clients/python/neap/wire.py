@@ -36,6 +36,10 @@ class ConnectionLost(ConnectionError):
     done: "List[Outcome[Any]]" = []
 
 
+class NotSent(ConnectionLost):
+    """The connection ended before the daemon had the whole line, so it carried out nothing of it."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Outcome(Generic[T]):
     """What became of one call of a batch, or of one VM of a selection: a result or an error."""
@@ -166,7 +170,7 @@ class Connection:
         except socket.timeout:
             raise TimeoutError("neapd does not read") from None
         except OSError as error:
-            raise ConnectionLost("the connection to neapd broke: %s" % error) from error
+            raise NotSent("the connection to neapd broke: %s" % error) from error
 
     def request(self, call: "Call[Any]") -> Dict[str, Any]:
         """As JSON-RPC has it, with an id of its own."""
