@@ -4,6 +4,7 @@
 import os
 import socket
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -179,6 +180,26 @@ def patience_ends():
         fails(OSError, lambda: neap.Host(fake.path))  # never there: no patience
 
 
+def a_daemon_that_is_only_just_started_again_is_waited_for():
+    def script(daemon):
+        daemon.answer(daemon.read(), INFO)
+
+    def subscribe(daemon):
+        daemon.answer(daemon.read(), {"seq": 5, "oldest": 0, "missed": 0})
+        daemon.event(6)
+
+    with FakeHost(script, subscribe) as fake:
+        other = fake.path + ".other"
+        dead = socket.socket(socket.AF_UNIX)
+        dead.bind(other)  # as a daemon that was killed leaves it
+        with neap.Host(other) as host:
+            threading.Timer(0.1, os.replace, (fake.path, other)).start()
+            assert host.vm_info("web").name == "web"
+        with FakePath(other).events() as events:
+            assert events.next(5).seq == 6
+        dead.close()
+
+
 def a_daemon_that_does_not_answer_is_left_at_the_deadline():
     def silent(daemon):
         assert daemon.read()["params"]["deadline_ms"] == 50
@@ -312,6 +333,9 @@ class FakePath:
     def __init__(self, path):
         self.path = path
         self.patience_s = 5.0
+
+    def events(self):
+        return neap.Host.events(self)
 
 
 def events_wait_until_a_daemon_is_there_again_or_patience_ends():

@@ -82,6 +82,8 @@ def a_fleet_starts_although_the_daemon_is_killed_again_and_again():
     with neapd.Daemon() as daemon:
         example = Example(daemon, "start_fleet.py", template, "--count", str(FLEET))
         kills = 0
+        stored = os.path.join(daemon.state_home, "neap", "vms")
+        neapd.until(lambda: os.path.isdir(stored) and os.listdir(stored), what="the first VM")
         while example.process.poll() is None and kills < 20:
             time.sleep(0.02 + 0.013 * kills)
             daemon.kill()

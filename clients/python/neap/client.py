@@ -49,7 +49,11 @@ class Client:
         self.path = path or find_socket()
         self.patience_s = patience_s
         self._lock = threading.Lock()
-        self._connection: Optional[Connection] = Connection(self.path, error_of)
+        self._connection: Optional[Connection] = None
+        try:
+            self._connection = Connection(self.path, error_of)
+        except ConnectionRefusedError:
+            pass  # a daemon was there, and may be again when the first call is made
 
     def __enter__(self: "C") -> "C":
         return self

@@ -42,7 +42,10 @@ class Events:
         self.seq = after
         self.missed = 0
         self.connections = 0
-        self._connect()
+        try:
+            self._connect()
+        except ConnectionError:  # a daemon was there: it may be again
+            self._connect_again(None)
 
     def __enter__(self) -> "Events":
         return self
