@@ -77,7 +77,7 @@ class Activated(neapd.Daemon):
 
     def __init__(self):
         super().__init__(start=False)
-        os.makedirs(self.runtime, mode=0o755)
+        self.runtime = self.top  # with the VMs' sockets below: the unit's XDG_RUNTIME_DIR is its runtime directory
         self.listens = [self.bind(name) for name in ("neapd-ro.sock", "neapd.sock")]
         self.told = self.bind("told", socket.SOCK_DGRAM)
         self.env["NOTIFY_SOCKET"] = self.told.getsockname()

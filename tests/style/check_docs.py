@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """check_docs.py DOCS NEAP - what is written about neap agrees with the program NEAP.
 
-DOCS is where the build made the manual. Checked: man finds nothing to warn about; docs/api.md
-and host-api.md in the tree are what the build made, and so are the states of a block in docs/MEMORY.md; every command
-and flag of the program's help is in neap(1), and every key of vm.json in vm.json(5); README.md and
-docs/*.md use only commands and flags that exist, and name only files that exist.
+DOCS is where the build made the manual, and neapd lies beside NEAP. Checked: man finds nothing to warn
+about; docs/api.md and host-api.md in the tree are what the build made, and so are the states of a block in
+docs/MEMORY.md; every command and flag of the program's help is in neap(1), those of neapd's in neapd(8), and
+every key of vm.json in vm.json(5); README.md and docs/*.md use only commands and flags that exist, and name
+only files that exist.
 """
 import os
 import re
@@ -45,6 +46,9 @@ def complaints_about_man_pages(helps):
         texts[name], warnings = page(name)
         for line in warnings.splitlines():
             yield f"docs/{name}.in: man: {line}"
+    for flag in flags_of_daemon():
+        if flag not in texts["neapd.8"] and flag != "--help":
+            yield f"docs/neapd.8.in: {flag} is missing"
     for command, text in helps.items():
         if f"neap {command}" not in texts["neap.1"]:
             yield f"docs/neap.1.in: the command {command} is missing"
@@ -67,6 +71,20 @@ def complaints_about_parts():
         with open(f"{DOCS}/{part}", encoding="utf-8") as made:
             if made.read() not in tree.read(page):
                 yield f"{page}: a table is not what the build makes: put {os.path.relpath(DOCS)}/{part} there"
+
+
+def flags_of_daemon():
+    return set(FLAG.findall(run(os.path.join(os.path.dirname(NEAP), "neapd"), "--help").stdout))
+
+
+def complaints_about_daemon(path, lines):
+    """Lines that call neapd, in code, use its flags."""
+    flags = flags_of_daemon() | {"--version"}
+    for number, line in enumerate(lines, 1):
+        for call in re.findall(r"(?:^|[$`;|]\s*|sudo |build/)neapd\b([^`|;]*)", line):
+            for flag in FLAG.findall(call):
+                if flag not in flags:
+                    yield f"{path}:{number}: neapd has no flag {flag}"
 
 
 def known_flags(helps):
@@ -119,6 +137,7 @@ def main():
                              if name.endswith(".md")]
     for path in prose:
         found += list(complaints_about_prose(path, helps))
+        found += list(complaints_about_daemon(path, tree.read(path).splitlines()))
     tree.report(found, "places where the manual and the program differ")
 
 
