@@ -54,8 +54,7 @@ static const struct cli_command commands[] = {
 	    FLAG_JSON },
 	  cli_start, { CLI_WORD_VM } },
 	{ NULL, "delete", "NAME | --selector SELECTOR", "Forget VMs that neapd stores",
-	  "Their configuration and logs are gone then. A VM that runs is refused: neap stop or neap kill "
-	  "comes first.",
+	  "Their configuration is gone then. A VM that runs is refused: neap stop or neap kill comes first.",
 	  1, 1, CLI_HOST | CLI_SELECTOR, { FLAG_JSON }, cli_delete, { CLI_WORD_VM } },
 	{ NULL, "demo", "", "Watch guests' memory go back to the host, and from one to another",
 	  "Starts the embedded guest of 256 MiB on 2 MiB pages, lets it fill its memory, takes most of "
@@ -204,11 +203,11 @@ static const struct cli_command commands[] = {
 	    FLAG_JSON },
 	  cli_sim, { CLI_WORD_FILE, CLI_WORD_FILE } },
 
-	{ "This program", "completion", "bash|zsh|fish", "Print what makes a shell complete neap's words",
-	  "For bash: source <(neap completion bash), in ~/.bashrc. For zsh: neap completion zsh > "
-	  "_neap, in a directory of $fpath. For fish: neap completion fish | source. Commands, flags, "
-	  "options, their values and the names of your VMs are completed; neap itself is asked, so it "
-	  "is always right for the neap that is installed.",
+	{ "This program", "completion", "SHELL", "Print what makes a shell complete neap's words",
+	  "SHELL is bash, zsh or fish. For bash: source <(neap completion bash), in ~/.bashrc. For zsh: "
+	  "neap completion zsh > _neap, in a directory of $fpath. For fish: neap completion fish | source. "
+	  "Commands, flags, options, their values and the names of your VMs are completed; neap itself is "
+	  "asked (neap completion words), so it is always right for the neap that is installed.",
 	  1, CLI_ARGS_MAX, CLI_HOST, { { NULL } }, cli_completion, { CLI_WORD_SHELL } },
 	{ NULL, "version", "", "Say which neap this is", "", 0, 0, 0, { FLAG_JSON },
 	  cli_version },

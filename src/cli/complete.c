@@ -34,6 +34,9 @@ static void offer(const struct completing *it, const char *word, const char *hel
 	(void)snprintf(whole, sizeof(whole), "%s%s", it->before, word);
 	if (help_len > 0 && help[help_len - 1] == '.')
 		help_len--;
+	for (const char *at = whole; *at; at++)
+		if (!out_is_printable(*at)) /* no name, and not a shell's to see */
+			return;
 	if (strncmp(whole, it->typed, strlen(it->typed)) == 0)
 		(void)printf("%s\t%.*s\n", whole, (int)help_len, help);
 }

@@ -91,7 +91,7 @@ static int start(const struct cli_call *call, const struct daemon *daemon, int t
 	if (ret == EXIT_CODE_OK && cli_wants_json(call))
 		return out_json(result) ? EXIT_CODE_OK : EXIT_CODE_FAILED;
 	if (ret == EXIT_CODE_OK)
-		(void)printf("%s: %s\n", vm.name, out_text(result, "state"));
+		out_about(vm.name, out_text(result, "state"));
 	json_decref(result);
 	return ret;
 }
@@ -162,7 +162,8 @@ static int create(const struct cli_call *call, struct daemon *daemon, json_t *pa
 		if (!out_json(json_incref(created)) && ret == EXIT_CODE_OK)
 			ret = EXIT_CODE_FAILED;
 	} else if (created) {
-		(void)printf("%s\n", out_text(created, "name"));
+		out_words(out_text(created, "name"));
+		(void)putchar('\n');
 	}
 	json_decref(created);
 	return ret;
@@ -197,7 +198,7 @@ static int delete_one(const struct cli_call *call, const struct daemon *daemon)
 	if (ret == EXIT_CODE_OK && cli_wants_json(call))
 		return out_json(result) ? EXIT_CODE_OK : EXIT_CODE_FAILED;
 	if (ret == EXIT_CODE_OK)
-		(void)printf("%s: deleted\n", out_text(result, "name"));
+		out_about(out_text(result, "name"), "deleted");
 	json_decref(result);
 	return ret;
 }

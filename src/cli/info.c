@@ -16,15 +16,25 @@ enum { HOST_LABELS_BYTES = 512 };
 static const char *const two_columns[] = { "", "" };
 static const char *const memory_columns[] = { "", ">", "" };
 
+static void print_name_and_state(const json_t *info)
+{
+	(void)fputs(out_colour_on(stdout, OUT_BOLD), stdout);
+	out_words(out_text(info, "name"));
+	(void)printf("%s is ", out_colour_off(stdout, OUT_BOLD));
+	out_words(out_text(info, "state"));
+}
+
 static void print_head(const json_t *info)
 {
 	char text[UNITS_TEXT_BYTES];
 	struct out_table table;
 
-	(void)printf("%s%s%s is %s", out_colour_on(stdout, OUT_BOLD), out_text(info, "name"),
-		     out_colour_off(stdout, OUT_BOLD), out_text(info, "state"));
-	if (*out_text(info, "reason"))
-		(void)printf(" (%s)", out_text(info, "reason"));
+	print_name_and_state(info);
+	if (*out_text(info, "reason")) {
+		(void)fputs(" (", stdout);
+		out_words(out_text(info, "reason"));
+		(void)putchar(')');
+	}
 	(void)printf(", up %s\n", out_duration(out_u64(info, "uptime_ns"), text));
 	out_table_init(&table, two_columns, ARRAY_LEN(two_columns));
 	out_cell(&table, OUT_DIM, "kernel");
@@ -260,8 +270,8 @@ static void print_stored(const json_t *info)
 	const char *reason = out_text(info, "reason");
 	struct out_table table;
 
-	(void)printf("%s%s%s is %s%s\n", out_colour_on(stdout, OUT_BOLD), out_text(info, "name"),
-		     out_colour_off(stdout, OUT_BOLD), out_text(info, "state"), *reason ? ":" : "");
+	print_name_and_state(info);
+	(void)puts(*reason ? ":" : "");
 	if (*reason) {
 		(void)printf("  ");
 		out_wrapped(reason, strlen(reason), 2, 2);

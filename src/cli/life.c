@@ -21,7 +21,7 @@ static int say_state(struct cli_call *call, const struct vm *vm, json_t *result)
 {
 	if (cli_wants_json(call))
 		return out_json(result) ? EXIT_CODE_OK : EXIT_CODE_FAILED;
-	(void)printf("%s: %s\n", vm->name, out_text(result, "state"));
+	out_about(vm->name, out_text(result, "state"));
 	json_decref(result);
 	return EXIT_CODE_OK;
 }

@@ -87,10 +87,23 @@ void out_cell_bytes(struct out_table *table, uint64_t bytes)
 	out_cell(table, OUT_PLAIN, "%s", units_format_size(bytes, text));
 }
 
+static void put_words(const char *untrusted_text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		(void)putchar(out_is_printable(untrusted_text[i]) ? untrusted_text[i] : '?');
+}
+
 void out_words(const char *untrusted_text)
 {
-	for (; *untrusted_text; untrusted_text++)
-		(void)putchar(out_is_printable(*untrusted_text) ? *untrusted_text : '?');
+	put_words(untrusted_text, strlen(untrusted_text));
+}
+
+void out_about(const char *untrusted_name, const char *untrusted_text)
+{
+	out_words(untrusted_name);
+	(void)fputs(": ", stdout);
+	out_words(untrusted_text);
+	(void)putchar('\n');
 }
 
 static bool is_right_aligned(const struct out_table *table, unsigned column)
@@ -192,7 +205,7 @@ void out_wrapped(const char *text, size_t len, int indent, int column)
 			(void)putchar(' ');
 			column++;
 		}
-		(void)printf("%.*s", (int)word, text);
+		put_words(text, word);
 		column += (int)word;
 		text += word + (text + word < end);
 	}
@@ -255,6 +268,20 @@ const char *out_short_time(uint64_t time_ns, char text[UNITS_TEXT_BYTES])
 	return text;
 }
 
+/* Sentences may be those of a VM, whose process its guest may have taken over. */
+static void say(const char *fmt, va_list args)
+{
+	char *text;
+
+	if (vasprintf(&text, fmt, args) < 0)
+		return;
+	for (char *at = text; *at; at++)
+		if (!out_is_printable(*at))
+			*at = '?';
+	(void)fprintf(stderr, "%s\n", text);
+	free(text);
+}
+
 int out_fail(int exit_code, const char *fmt, ...)
 {
 	va_list args;
@@ -263,9 +290,8 @@ int out_fail(int exit_code, const char *fmt, ...)
 	(void)fprintf(stderr, "%sneap:%s ", out_colour_on(stderr, OUT_RED),
 		      out_colour_off(stderr, OUT_RED));
 	va_start(args, fmt);
-	(void)vfprintf(stderr, fmt, args);
+	say(fmt, args);
 	va_end(args);
-	(void)fputc('\n', stderr);
 	return exit_code;
 }
 
@@ -276,9 +302,8 @@ void out_note(const char *fmt, ...)
 	(void)fflush(stdout);
 	(void)fputs("neap: ", stderr);
 	va_start(args, fmt);
-	(void)vfprintf(stderr, fmt, args);
+	say(fmt, args);
 	va_end(args);
-	(void)fputc('\n', stderr);
 }
 
 uint64_t out_u64(const json_t *object, const char *member)

@@ -68,8 +68,8 @@ const char *out_duration(uint64_t duration_ns, char text[UNITS_TEXT_BYTES]);
 /* "850 ns", "1.2 us", "35 ms", "4.0 s": two or three digits that matter. Returns @text. */
 const char *out_short_time(uint64_t time_ns, char text[UNITS_TEXT_BYTES]);
 
-/* "neap: sentence" on standard error; returns @exit_code, so that one can write return out_fail().
- */
+/* "neap: sentence" on standard error, without control characters; returns @exit_code, so that one can
+ * write return out_fail(). */
 int out_fail(int exit_code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void out_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -81,6 +81,7 @@ static inline bool out_is_printable(char character)
 
 /* To standard output, with a question mark for each control character. */
 void out_words(const char *untrusted_text);
+void out_about(const char *untrusted_name, const char *untrusted_text); /* a line: "name: text" */
 
 /* Members of a result, with a zero value where one is absent. */
 uint64_t out_u64(const json_t *object, const char *member);

@@ -138,8 +138,9 @@ static void show_settings(const json_t *memory)
 	const char *mode = json_string_value(json_object_get(policy, "mode"));
 	char minimum[UNITS_TEXT_BYTES];
 
-	(void)printf("mode %s, minimum %s, buffer %" PRIu64 " %%, weight %" PRIu64 "\n",
-		     mode ? mode : "unknown",
+	(void)fputs("mode ", stdout);
+	out_words(mode ? mode : "unknown");
+	(void)printf(", minimum %s, buffer %" PRIu64 " %%, weight %" PRIu64 "\n",
 		     units_format_size(out_u64(policy, "minimum_bytes"), minimum),
 		     out_u64(policy, "buffer_percent"), out_u64(policy, "weight"));
 }

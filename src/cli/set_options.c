@@ -145,7 +145,7 @@ void set_say_kept(const char *vm_name, const json_t *update, const json_t *resul
 {
 	char text[512];
 
-	(void)printf("%s: %s\n", vm_name, say(update, result, text, sizeof(text)));
+	out_about(vm_name, say(update, result, text, sizeof(text)));
 }
 
 int set_keep_selected(const struct cli_call *call, json_t *update)

@@ -7,36 +7,20 @@
 #include "cli/output.h"
 #include "cli/vms.h"
 
-/* The VM's process may have been taken over by its guest: nothing but words goes to a terminal. */
-static void make_printable(char *text)
-{
-	for (; *text; text++)
-		if (!out_is_printable(*text))
-			*text = '?';
-}
-
-static void print_text(const char *untrusted_text)
-{
-	CLEANUP(free_text)
-	char *text = strdup(untrusted_text);
-
-	if (!text)
-		return;
-	make_printable(text);
-	out_wrapped(text, strlen(text), 0, 0);
-}
-
 static void print_why(const struct vm *vm, const json_t *why)
 {
 	static const char *const columns[] = { "", "" };
-	const char *waits_for = out_text(why, "waits_for");
+	const char *waits_for = out_text(why, "waits_for"), *text = out_text(why, "text");
 	char age[UNITS_TEXT_BYTES];
 	struct out_table table;
 
-	(void)printf("%s%s%s is %s in mode %s\n", out_colour_on(stdout, OUT_BOLD), vm->name,
-		     out_colour_off(stdout, OUT_BOLD), out_text(why, "status"),
-		     out_text(why, "mode"));
-	print_text(out_text(why, "text"));
+	(void)printf("%s%s%s is ", out_colour_on(stdout, OUT_BOLD), vm->name,
+		     out_colour_off(stdout, OUT_BOLD));
+	out_words(out_text(why, "status"));
+	(void)fputs(" in mode ", stdout);
+	out_words(out_text(why, "mode"));
+	(void)putchar('\n');
+	out_wrapped(text, strlen(text), 0, 0);
 	out_table_init(&table, columns, ARRAY_LEN(columns));
 	out_cell(&table, OUT_DIM, "rule");
 	out_cell(&table, OUT_PLAIN, "%s: %s", out_text(why, "rule"), out_text(why, "meaning"));

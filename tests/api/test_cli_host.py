@@ -460,6 +460,30 @@ def host_survives_numbers_that_make_no_sense():
             assert "\x1b" not in out, out
 
 
+def a_daemon_that_talks_nonsense_crashes_no_command():
+    strange = ({}, {"vms": 5}, {"vms": [5, None, {}]}, {"results": {}}, {"lines": [1, None, "\x1b"], "path": 7},
+               {"vms": [{"name": "a\x1b", "state": 7, "labels": [], "usage": {"maximum_bytes": -1, "status": 99}}]},
+               {"vms": [{"name": "x" * 500, "state": "running", "pid": 1, "labels": {"k": None, "j": "v" * 500},
+                         "usage": {"maximum_bytes": 2**60, "status": 99, "mode": 99}}]},
+               {"name": [], "host": {"next_start": [1], "labels": 5}, "config": 3},
+               {"pid": 1, "host": 5, "memory": 1, "frames": {"resident": -1}, "policy": {"status": 3}},
+               {"results": [5, {"vm": 3, "error": {}}, {"vm": "b", "error": 5}, {"vm": "c", "result": []}]},
+               {"name": "a\x1b", "state": "\x1b[2J", "reason": "\x1b\n", "rule": "\x1b", "mode": "\x1b", "text": "\x1b x"},
+               {"name": "a\x1b", "state": "\x1b[2J", "reason": "\x1b\n", "pid": 1, "uuid": "\x1b", "status": "\x1b"},
+               {"live": 3, "next_start": [None]}, {"missed": 2**62, "seq": "x"}, {"how": "fd", "path": "/"})
+    with Site() as site:
+        for answer in strange:
+            site.daemon.do = lambda connection, method, params, answer=answer: dict(answer)
+            for words in (["ps"], ["ps", "--json"], ["ps", "-l", "all"], ["info", "a"], ["why", "a"], ["logs", "a"],
+                          ["stop", "-l", "all"], ["start", "a"], ["delete", "a"], ["set", "a", "cpus=2"],
+                          ["set", "-l", "all", "cpus=2"], ["host"], ["top", "--once"], ["create", "--name", "a"],
+                          ["trace", "a", "--once"], ["pause", "a"], ["completion", "words", "--", "info", ""]):
+                done = site.neap(*words)
+                assert done.returncode >= 0, (words, answer, done)  # no signal
+                if words[0] != "logs":  # a log is printed as it is, but on a terminal
+                    assert "\x1b" not in done.stdout + done.stderr, (words, answer, done)
+
+
 # --- top ----------------------------------------------------------------------------------------------
 
 def top_is_fed_by_one_list_and_asks_for_more_where_somebody_looks():
