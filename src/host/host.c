@@ -12,13 +12,11 @@
  *  H2  Time is monotonic everywhere: a step of the wall clock changes no wait and no order. A tick that comes
  *      late says that we were stopped, not that others are silent.
  *  H3  Nothing waits for a VM: what is asked of one is answered later, or never.
- *  H6  A disk that is full or read-only keeps no daemon from taking over what runs. The numbers of its events
- *      then go on from the last ones that were stored by the milliseconds since boot, which no daemon of
- *      this boot has come to.
- *  H5  A daemon that was killed while it started a VM leaves its lock, for a moment, to the process that is
- *      about to be that VM: so a lock is refused only when it is held for LOCK_PATIENCE.
  *  H4  VMs are started at boot once: the runtime directory, which does not outlive the host, says that it
  *      was done.
+ *  H5  A disk that is full or read-only keeps no daemon from taking over what runs. The numbers of its events
+ *      then go on from the last ones that were stored by the milliseconds since boot, which no daemon of
+ *      this boot has come to.
  */
 #include "host/host.h"
 
@@ -52,8 +50,6 @@ enum {
 	AWAY_MS = 2500,	 /* H2: between two ticks */
 	SETTLE_MS = 400, /* H1 */
 	SETTLE_LOOK_MS = 5,
-	LOCK_PATIENCE_MS = 300, /* H5 */
-	LOCK_LOOK_US = 5000,
 	EARLY_MAX = 4096,
 	SEQ_STEP = 1 << 16, /* numbers of events taken at once */
 	SEQ_TELL = 1 << 10, /* so many are left between two complaints */
@@ -93,7 +89,7 @@ static int take_numbers(struct host *host, struct err *err)
 	return 0;
 }
 
-/* H6 */
+/* H5 */
 static void go_on_without_numbers(struct host *host, const struct err *err)
 {
 	uint64_t since_boot_ms = clock_now_ns() / NS_PER_MS;
@@ -226,24 +222,9 @@ static bool take_definition(void *ctx, const char *name, const json_t *object, s
 	return vm != NULL;
 }
 
-/* H5 */
-static int open_store(struct host *host, struct err *err)
-{
-	const struct host_config *config = host->config;
-	uint64_t until_ns = clock_now_ns() + LOCK_PATIENCE_MS * NS_PER_MS;
-	int ret;
-
-	do {
-		ret = store_open(config->state_dir, config->runtime_dir, &host->store, err);
-		if (ret == -EBUSY)
-			(void)usleep(LOCK_LOOK_US);
-	} while (ret == -EBUSY && clock_now_ns() < until_ns);
-	return ret;
-}
-
 static int load(struct host *host, struct err *err)
 {
-	int ret = open_store(host, err);
+	int ret = store_open(host->config->state_dir, host->config->runtime_dir, &host->store, err);
 
 	if (ret < 0)
 		return ret;
@@ -375,6 +356,7 @@ static void on_signal(uv_signal_t *handle, int number)
 				 "read it again, VMs go on meanwhile");
 		return;
 	}
+	host->has_to_end = true;
 	uv_stop(&host->loop);
 }
 
@@ -429,7 +411,7 @@ static void settle(struct host *host)
 	uint64_t until_ns = clock_now_ns() + SETTLE_MS * NS_PER_MS;
 
 	(void)uv_timer_start(&host->tick, on_settle_look, SETTLE_LOOK_MS, SETTLE_LOOK_MS);
-	while (!adopt_is_settled(host) && clock_now_ns() < until_ns)
+	while (!host->has_to_end && !adopt_is_settled(host) && clock_now_ns() < until_ns)
 		(void)uv_run(&host->loop, UV_RUN_ONCE);
 	(void)uv_timer_stop(&host->tick);
 }
@@ -506,7 +488,7 @@ int host_run(const struct host_config *config, struct err *err)
 	init_timers(host);
 	watch_signals(host);
 	ret = start(host, err);
-	if (ret == 0)
+	if (ret == 0 && !host->has_to_end)
 		(void)uv_run(&host->loop, UV_RUN_DEFAULT);
 	stop(host);
 	free(host);

@@ -53,7 +53,7 @@ struct host {
 	uint64_t tick_at_ns;
 	uv_signal_t signals[3];
 	uint64_t started_ns;
-	bool autostarts; /* the host was booted since a daemon was here */
+	bool has_to_end; /* somebody asked */
 
 	json_t *early;	   /* events from before there was a server */
 	uint64_t last_seq; /* of the last event */

@@ -13,12 +13,16 @@
  *      may write. A directory that is not so is refused, never repaired.
  *  K2  Numbers below what STATE/numbers says are given or lost. It is on the disk before they are used.
  *  K3  The lock goes with the process, however it ends: no stale lock is ever broken.
+ *  K4  A daemon that is killed while it starts a VM leaves its lock, for a moment, with the process that is
+ *      about to be that VM. So a lock is waited for: shortly when the daemon that it names is there (it may
+ *      be ending), longer when it is gone.
  */
 #include "host/store_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,10 +31,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/units.h"
 #include "config/vm_config.h"
+
+enum { LOCK_ALIVE_MS = 300, LOCK_DEAD_MS = 5000, LOCK_LOOK_US = 5000 }; /* K4 */
 
 static const char numbers_name[] = "numbers";
 
@@ -110,18 +117,43 @@ static int open_below(const char *top, const char *name, char **ret_path, int *r
 	return open_dir(*ret_path, O_NOFOLLOW, ret_fd, err);
 }
 
-static int say_who_has_it(const struct store *store, int lock_fd, struct err *err)
+/* 0: it does not say. */
+static pid_t read_holder(int lock_fd)
 {
 	char text[24] = "";
 	long pid;
 
 	(void)!pread(lock_fd, text, sizeof(text) - 1, 0);
 	pid = strtol(text, NULL, 10);
-	if (pid <= 0)
+	return pid > 0 && pid <= INT32_MAX ? (pid_t)pid : 0;
+}
+
+static int say_who_has_it(const struct store *store, int lock_fd, struct err *err)
+{
+	pid_t pid = read_holder(lock_fd);
+
+	if (pid == 0)
 		return err_set(err, -EBUSY, "another neapd has %s already; stop it first",
 			       store->state_dir);
-	return err_set(err, -EBUSY, "neapd (process %ld) has %s already; stop it first", pid,
+	return err_set(err, -EBUSY, "neapd (process %d) has %s already; stop it first", (int)pid,
 		       store->state_dir);
+}
+
+/* K4. True: it is ours. */
+static bool lock_or_wait(int fd)
+{
+	uint64_t began_ns = clock_now_ns();
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		pid_t pid = read_holder(fd);
+		bool is_dead = pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
+		uint64_t patience_ms = is_dead ? LOCK_DEAD_MS : LOCK_ALIVE_MS;
+
+		if (clock_now_ns() - began_ns > patience_ms * NS_PER_MS)
+			return false;
+		(void)usleep(LOCK_LOOK_US);
+	}
+	return true;
 }
 
 /* A disk that became read-only is no reason to lose sight of the VMs: flock() needs no writing. */
@@ -146,9 +178,8 @@ static int take_lock(struct store *store, struct err *err)
 	if (fstat(fd, &lock) < 0 || !S_ISREG(lock.st_mode))
 		return err_set(err, -EINVAL, "%s/lock is not a regular file; remove it",
 			       store->state_dir);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK ? say_who_has_it(store, fd, err)
-					    : err_set(err, -errno, "%s/lock: %m", store->state_dir);
+	if (!lock_or_wait(fd))
+		return say_who_has_it(store, fd, err);
 	/* Only a help for people: a full disk is no reason not to go on. */
 	if (ftruncate(fd, 0) == 0)
 		(void)dprintf(fd, "%ld\n", (long)getpid());

@@ -7,6 +7,7 @@ PR06. The wall clock cannot be set in a test. That no decision hangs on it is te
 daemon is made of asks for it but what writes a time for people to read; and a daemon that did not run for a
 while (SIGSTOP: to monotonic timers the same as a suspended machine) takes nobody for silent.
 """
+import fcntl
 import os
 import re
 import signal
@@ -245,6 +246,20 @@ class Starts(unittest.TestCase):
         self.assertIn("process %d" % daemon.process.pid, second.stdout.decode())
         self.assertEqual(daemon.vms(), {})
 
+    def test_a_lock_that_outlives_its_daemon_is_waited_for(self):
+        daemon = self.daemon
+        daemon.start()
+        pid = daemon.process.pid
+        daemon.stop()
+        lock = open(os.path.join(daemon.state_home, "neap", "lock"))
+        self.assertEqual(int(lock.read()), pid)
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as a process does that was about to be a VM
+        daemon.start(serve=False)
+        time.sleep(0.7)
+        self.assertIsNone(daemon.process.poll())
+        lock.close()
+        daemon.connect()
+
     def test_its_end_and_a_hangup_touch_no_vm(self):
         daemon = self.daemon
         daemon.start()
@@ -255,6 +270,18 @@ class Starts(unittest.TestCase):
         self.assertEqual(daemon.stop(), 0)
         self.assertTrue(neapd.is_alive(pid))
         self.assertFalse(os.path.exists(daemon.socket()))
+
+    def test_who_asks_it_to_end_while_it_starts_is_heard(self):
+        daemon = self.daemon
+        daemon.start()
+        pid = daemon.run("one")["pid"]
+        daemon.stop()
+        os.kill(pid, signal.SIGSTOP)  # so that it waits for what this VM says
+        for ms in 1, 20, 50, 100, 200:
+            daemon.start(serve=False)
+            time.sleep(ms / 1000)
+            self.assertIn(daemon.stop(), (0, -signal.SIGTERM))  # or before it looks after signals
+        os.kill(pid, signal.SIGCONT)
 
     def test_sockets_have_their_mode_and_group(self):
         daemon = self.daemon

@@ -96,8 +96,11 @@ class Daemon:
         while True:
             try:
                 self._rpc = neapvm.Rpc(self.socket())
-                return self._rpc
+                # For a moment a process that the killed one before was about to make a VM has its sockets.
+                if self._rpc.call("host.info")["pid"] == self.process.pid:
+                    return self._rpc
             except OSError:
+                self._hang_up()
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     raise AssertionError("neapd did not come up: " + self.said()) from None
                 time.sleep(0.002)
