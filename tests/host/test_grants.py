@@ -27,7 +27,7 @@ MAXIMUM_MIB, STARTUP_MIB, FLOOR_MIB, USED_MIB = 160, 100, 80, 88
 SLACK_MIB = 2 + 4  # broker.c: the dead band, and two blocks
 GRACE_S = 45
 STOPPED_S = 10
-MOUNT = tempfile.mkdtemp(prefix="nd-pool-", dir="/tmp")
+MOUNT = "/tmp/nd-pool-%d" % os.getpid()
 
 
 def until(condition, patience_s=neapvm.PATIENCE_S, what="what was waited for"):
@@ -92,7 +92,6 @@ def config(weight, swap):
 
 
 def run(daemon, name, weight, swap, **more):
-    # what a small VM of the other tests has beside is not wanted here
     return daemon.call("vm.run", config={"name": name, **config(weight, swap)}, **more)
 
 
@@ -203,12 +202,14 @@ def main():
     neapvm.need_kvm()
     neapvm.need_huge_pages(POOL_MIB // 2)
     neapvm.need_mounts_of_our_own("for a pool of its own")
+    os.mkdir(MOUNT)
     subprocess.run(["mount", "-t", "hugetlbfs", "-o", "pagesize=2M,size=%dM" % POOL_MIB, "none", MOUNT], check=True)
     try:
         with tempfile.TemporaryDirectory(prefix="nd-swap-", dir="/tmp") as swap, neapd.Daemon() as daemon:
             the_story(daemon, swap)
     finally:
         subprocess.run(["umount", "-l", MOUNT], check=False)
+        os.rmdir(MOUNT)
 
 
 main()
