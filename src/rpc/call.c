@@ -85,17 +85,19 @@ struct batch *batch_create(void)
 
 void batch_add(struct batch *batch, json_t *answer)
 {
-	(void)json_array_append_new(batch->answers, answer);
+	batch->has_failed |= json_array_append_new(batch->answers, answer) < 0;
 }
 
 void batch_put(struct batch *batch, struct jsonrpc *rpc)
 {
 	if (--batch->pending > 0)
 		return;
-	if (rpc && json_array_size(batch->answers) > 0)
-		rpc->send(rpc, batch->answers, -1);
-	else
+	if (batch->has_failed || !rpc || json_array_size(batch->answers) == 0) {
 		json_decref(batch->answers);
+		batch->answers = NULL;
+	}
+	if (rpc && (batch->answers || batch->has_failed))
+		rpc->send(rpc, batch->answers, -1);
 	free(batch);
 }
 
@@ -125,7 +127,7 @@ static void link_call(struct call *call, struct call **list)
 	*list = call;
 }
 
-/* Steals @answer (NULL for notifications) and @fd. */
+/* Steals @answer (of a notification NULL) and @fd. */
 static void tell(struct call *call, json_t *answer, int fd)
 {
 	struct jsonrpc *rpc = call->rpc;
@@ -133,9 +135,9 @@ static void tell(struct call *call, json_t *answer, int fd)
 
 	call->is_told = true;
 	call->batch = NULL;
-	if (batch && answer)
+	if (batch && call->id)
 		batch_add(batch, answer);
-	else if (rpc && answer)
+	else if (rpc && call->id)
 		rpc->send(rpc, answer, take_fd(&fd));
 	else
 		json_decref(answer);

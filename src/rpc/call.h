@@ -9,6 +9,7 @@
 struct batch {
 	unsigned pending; /* calls, and one for whoever fills it */
 	json_t *answers;
+	bool has_failed; /* there was no memory for one of them */
 };
 
 struct batch *batch_create(void);			  /* NULL: no memory */

@@ -41,8 +41,8 @@ struct jsonrpc {
 	const struct api_backend *backend;
 	struct jsonrpc_pool *pool;
 	struct api_peer peer;
-	/* An answer, or an array of them. Steals both; @fd: -1, or what goes with it. May call
-	 * jsonrpc_leave(). */
+	/* An answer, or an array of them; NULL: there was no memory for it, so the client waits in
+	 * vain. Steals both; @fd: -1, or what goes with it. May call jsonrpc_leave(). */
 	void (*send)(struct jsonrpc *rpc, json_t *answer, int fd);
 	void (*on_room)(struct jsonrpc *rpc); /* a call is done with, told or not */
 

@@ -115,10 +115,12 @@ int wire_say_json(struct wire *wire, json_t *json)
 	json_decref(json);
 	if (ret == 0 && wire->unsent_bytes + (tail->len - len) > WIRE_UNSENT_MAX_BYTES)
 		ret = -ENOBUFS;
-	if (ret == 0)
+	if (ret == 0) {
 		wire->unsent_bytes += tail->len - len;
-	else
-		tail->len = len; /* as if nothing had been said */
+	} else { /* as if nothing had been said */
+		tail->len = len;
+		tail->failed = false;
+	}
 	return ret;
 }
 
