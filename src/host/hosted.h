@@ -42,6 +42,7 @@ struct hosted {
 	struct definition definition;
 	bool is_transient; /* nothing is stored */
 	bool is_adopted;   /* its process was found, not started, by this daemon */
+	bool is_updating;  /* its VM is being asked for an update of it */
 
 	const char
 		*state;	  /* a name of states.def or host_states.def; "stopped" without a process */

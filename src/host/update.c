@@ -10,6 +10,7 @@
  *      its next start, so only its live options and its labels do.
  *  U2  memory.limit has a verb of its own, which can only be refused by a VM without swap; it is live only
  *      for one that was started with it.
+ *  U3  One update of a VM at a time: each starts from what the one before left.
  */
 #include "host/update.h"
 
@@ -262,6 +263,7 @@ static void finish(struct job *job)
 static void on_live(struct job *job, int code, const json_t *result, const char *sentence)
 {
 	(void)result;
+	job->vm->is_updating = false;
 	if (code == 0) {
 		finish(job);
 		return;
@@ -272,9 +274,15 @@ static void on_live(struct job *job, int code, const json_t *result, const char 
 
 void update_vm(struct job *job)
 {
-	struct update *update = calloc(1, sizeof(*update));
 	struct err err = { 0 };
+	struct update *update;
 
+	if (job->vm->is_updating) { /* U3 */
+		job_fail(job, API_ERROR_BUSY, "%s is being updated; ask again when that is done",
+			 job->vm->definition.name);
+		return;
+	}
+	update = calloc(1, sizeof(*update));
 	if (!update || prepare(update, job->vm, job->request->params, &err) < 0) {
 		job_fail(job, update ? API_ERROR_INVALID_PARAMS : API_ERROR_INTERNAL, "%s",
 			 update ? err.text : "out of memory");
@@ -287,6 +295,7 @@ void update_vm(struct job *job)
 		return;
 	}
 	job->then = on_live;
+	job->vm->is_updating = true;
 	contact_ask(job, "vm.memory.set", json_incref(update->params));
 }
 

@@ -109,6 +109,24 @@ class Hanging(OneDaemon):
         self.assertIn(answer["error"]["code"], (STATE, SILENT))
         asking.close()
 
+    def test_one_update_of_a_vm_at_a_time(self):
+        daemon = self.daemon
+        pid = daemon.run("one")["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        asking = neapvm.Rpc(daemon.socket())
+        for number, weight in (1, 5), (2, 6):
+            asking.sock.sendall(b'{"jsonrpc":"2.0","id":%d,"method":"vm.update","params":{"vm":"one",'
+                                b'"labels":{"a":"%d"},"set":{"memory.weight":%d}}}\n' % (number, number, weight))
+        answer = asking._message(time.monotonic() + neapd.PATIENCE_S)
+        self.assertEqual((answer["id"], answer["error"]["code"]), (2, 11))
+        os.kill(pid, signal.SIGCONT)
+        answer = asking._message(time.monotonic() + neapd.PATIENCE_S)
+        self.assertEqual(answer["result"]["live"], ["memory.weight"])
+        self.assertEqual(daemon.vms()["one"]["labels"], {"a": "1"})
+        asking.close()
+        daemon.call("vm.update", vm="one", labels={"b": "2"})
+        self.assertEqual(daemon.vms()["one"]["labels"], {"a": "1", "b": "2"})
+
     def test_a_client_that_leaves_hurts_no_answer(self):
         daemon = self.daemon
         daemon.create("one")
