@@ -5,6 +5,7 @@
  */
 #include "cli/doctor.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <mntent.h>
@@ -19,13 +20,15 @@
 
 #include "base/fd.h"
 #include "base/units.h"
+#include "cli/daemon.h"
+#include "cli/output.h"
 #include "kvm/kvm.h"
 #include "memory/hostmem.h"
 #include "memory/rights.h"
 #include "memory/swap_store.h"
 #include "rpc/rpc.h"
 
-enum { NOFILE_ENOUGH = 1024, SMALL_TEXT_BYTES = 256 };
+enum { NOFILE_ENOUGH = 1024, SMALL_TEXT_BYTES = 256, DAEMON_LOOK_MS = 1000 };
 
 #define RING0_NATIVE_PER_S UINT64_C(50000000)
 #define MILLION		   UINT64_C(1000000) /* units: instructions */
@@ -298,11 +301,50 @@ static void check_sockets(struct doctor_finding *finding)
 		say(finding, DOCTOR_OK, "", "in %s", path);
 }
 
+/* The host's daemon, which nobody needs. */
+static void ask_daemon(struct doctor_finding *finding, struct rpc_client *client, const char *path)
+{
+	json_t *info = NULL;
+
+	if (daemon_ask(client, "host.info", NULL, DAEMON_LOOK_MS, &info, NULL) == 0)
+		say(finding, DOCTOR_OK, "", "version %s answers at %s",
+		    out_text(info, "neap_version"), path);
+	else
+		say(finding, DOCTOR_WARN,
+		    "It may be stopped or overloaded; its log says more. VMs go on without it, and "
+		    "--host none speaks to them.",
+		    "does not answer at %s", path);
+	json_decref(info);
+}
+
+static void check_daemon(struct doctor_finding *finding)
+{
+	char path[RPC_PATH_BYTES] = "";
+	struct rpc_client *client;
+	bool is_named, is_wanted = daemon_socket(NULL, path, &is_named);
+	int ret = -ENOENT;
+
+	finding->what = "neapd";
+	if (is_wanted)
+		ret = rpc_client_open(path, &client, NULL);
+	if (ret == 0) {
+		ask_daemon(finding, client, path);
+		rpc_client_close(client);
+	} else if (!is_wanted || (ret == -ENOENT && !is_named)) {
+		say(finding, DOCTOR_OK, "", "does not run: every VM is by itself");
+	} else {
+		say(finding, DOCTOR_WARN,
+		    is_named ? "NEAP_HOST_SOCKET names that socket: start neapd there, or unset it."
+			     : "Start neapd again; until then commands speak to single VMs.",
+		    "nobody answers at %s: %s", path, strerror(-ret));
+	}
+}
+
 unsigned doctor_look(struct doctor_finding ret_findings[DOCTOR_FINDINGS_MAX])
 {
 	static void (*const checks[])(struct doctor_finding *) = {
 		check_pool,   check_mounts, check_userfaultfd, check_swap,
-		check_limits, check_memory, check_sockets,
+		check_limits, check_memory, check_sockets,     check_daemon,
 	};
 	struct kvm kvm = { .fd = -1 };
 	unsigned count = 0;

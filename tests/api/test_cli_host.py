@@ -416,6 +416,19 @@ def the_console_comes_through_the_daemon():
         check(site.neap("console", "web"), FAILED, err="handed no console over")
 
 
+def doctor_says_whether_a_daemon_answers():
+    with Site() as site:
+        def finding(**env):
+            rows = json.loads(site.neap("doctor", "--json", **env).stdout)
+            return {row["what"]: (row["verdict"], row["finding"]) for row in rows}["neapd"]
+
+        assert finding() == ("ok", f"version 1.2.3 answers at {site.daemon.path}"), finding()
+        site.daemon.refuse = {"host.info": (-32603, "no")}
+        assert finding()[0] == "warn" and "does not answer" in finding()[1], finding()
+        assert finding(NEAP_HOST_SOCKET="/none.sock")[0] == "warn"
+        assert finding(NEAP_HOST_SOCKET="none") == ("ok", "does not run: every VM is by itself")
+
+
 # --- the host -----------------------------------------------------------------------------------------
 
 def pool(**changes):
