@@ -275,10 +275,19 @@ static void join(struct hosted *vm)
 	job_wait(vm->life->job, &vm->life->starters);
 }
 
+/* A selection is asked to be in a state, and one of it is in it already. */
+static bool is_of_selection(const struct job *job)
+{
+	return json_object_get(job->request->params, "selector") != NULL;
+}
+
 static void refuse(struct hosted *vm)
 {
-	job_fail(vm->life->job, API_ERROR_STATE, "%s runs already (it is %s)", vm->definition.name,
-		 vm->state);
+	if (is_of_selection(vm->life->job))
+		job_done(vm->life->job, life_describe_start(vm));
+	else
+		job_fail(vm->life->job, API_ERROR_STATE, "%s runs already (it is %s)",
+			 vm->definition.name, vm->state);
 }
 
 static void up(struct hosted *vm)
@@ -367,7 +376,10 @@ static void ended(struct hosted *vm)
 
 static void at_rest(struct hosted *vm)
 {
-	job_fail(vm->life->job, API_ERROR_STATE, "%s is stopped", vm->definition.name);
+	if (is_of_selection(vm->life->job))
+		job_done(vm->life->job, state_now(vm));
+	else
+		job_fail(vm->life->job, API_ERROR_STATE, "%s is stopped", vm->definition.name);
 }
 
 static void stop_waiting(struct hosted *vm)

@@ -234,6 +234,18 @@ class Restarts(OneDaemon):
 
 
 class Many(OneDaemon):
+    def test_of_a_selection_each_is_asked_to_be_in_a_state_and_some_may_be_in_it_already(self):
+        daemon = self.daemon
+        for name in "runs", "rests":
+            daemon.create(name)
+        daemon.call("vm.start", vm="runs")
+        rows = daemon.call("vm.start", selector="name=runs")["results"]
+        self.assertEqual([row["result"]["state"] for row in rows], ["running"])
+        for method in "vm.kill", "vm.stop":
+            rows = daemon.call(method, selector="all")["results"]
+            self.assertEqual([row["result"]["state"] for row in rows], ["stopped", "stopped"])
+        self.assertEqual(self.code_of("vm.kill", vm="rests"), STATE)
+
     def test_one_call_is_done_for_all_that_a_selector_names(self):
         daemon = self.daemon
         for name, tier in ("a", "web"), ("b", "web"), ("c", "db"):
