@@ -165,6 +165,23 @@ class Adoption(OneDaemon):
         daemon.until_state("one", "silent")  # it has no socket: it is watched, and not believed
         self.assertTrue(neapd.is_alive(pid))
 
+    def test_a_process_that_says_it_is_another_vm_is_believed(self):
+        daemon = self.daemon
+        uuid = daemon.create("one")["uuid"]
+        daemon.kill()
+        process = self.by_hand("one")
+        neapd.until(lambda: os.path.exists(os.path.join(daemon.top, "neap", "one.sock")), what="its socket")
+        with open("/proc/%d/stat" % process.pid) as file:
+            ticks = int(file.read().rsplit(")", 1)[1].split()[19])
+        with open(os.path.join(self.runs_dir(), "one.json"), "w") as file:
+            json.dump({"uuid": uuid, "pid": process.pid, "start_ticks": ticks, "transient": False,
+                       "restarts": 0}, file)
+        daemon.start()
+        daemon.until_state("one", "stopped")
+        self.assertNotIn("pid", daemon.vms()["one"])
+        self.assertIsNone(process.poll())
+        self.assertEqual(os.listdir(self.runs_dir()), [])
+
     def test_half_a_record_is_set_aside_and_the_vm_is_found_by_its_socket(self):
         daemon = self.daemon
         daemon.create("one")
