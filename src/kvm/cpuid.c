@@ -25,6 +25,10 @@
 #include "base/units.h"
 #include "kvm/kvm_internal.h"
 
+#define HYPERVISOR_LEAF UINT32_C(0x40000000)
+#define CLOCK_LEAF	UINT32_C(0x40000010)
+#define APIC_BUS_KHZ	UINT32_C(1000000)
+
 #define ECX1_MONITOR	  (UINT32_C(1) << 3)
 #define ECX1_VMX	  (UINT32_C(1) << 5)
 #define ECX1_CX16	  (UINT32_C(1) << 13)
@@ -236,6 +240,22 @@ void cpuid_for_vcpu(struct cpuid_table *table, const struct kvm *kvm, unsigned i
 		for (size_t leaf = 0; leaf < ARRAY_LEN(leaves); leaf++)
 			if (leaves[leaf].function == table->entries[i].function)
 				leaves[leaf].set(&table->entries[i], &topology);
+}
+
+void cpuid_tell_clock(struct cpuid_table *table, uint32_t tsc_khz)
+{
+	struct kvm_cpuid_entry2 *range = find(table, HYPERVISOR_LEAF, 0);
+	struct kvm_cpuid_entry2 *clock = find(table, CLOCK_LEAF, 0);
+
+	if (tsc_khz == 0 || !range || clock || table->count == CPUID_MAX_ENTRIES)
+		return;
+	if (range->eax < CLOCK_LEAF)
+		range->eax = CLOCK_LEAF;
+	table->entries[table->count++] = (struct kvm_cpuid_entry2){
+		.function = CLOCK_LEAF,
+		.eax = tsc_khz,
+		.ebx = APIC_BUS_KHZ,
+	};
 }
 
 int cpuid_read_supported(const struct kvm *kvm, struct cpuid_table *ret_table, struct err *err)

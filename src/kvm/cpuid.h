@@ -32,4 +32,14 @@ int cpuid_read_supported(const struct kvm *kvm, struct cpuid_table *ret_table, s
 void cpuid_for_vcpu(struct cpuid_table *table, const struct kvm *kvm, unsigned index,
 		    unsigned count, bool hide_cx16);
 
+/**
+ * cpuid_tell_clock() - tell a guest how fast its TSC and its APIC timer run, so that it need not measure it
+ * @tsc_khz: of the vCPU; 0: not known, and the table stays as it is
+ *
+ * Adds leaf 0x4000_0010 beside KVM's own leaves; a set without those stays as it is. Pure; any thread.
+ * Source: the timing leaf that hypervisors agreed on: Linux arch/x86/kernel/cpu/vmware.c, QEMU's
+ * vmware-cpuid-freq; KVM's APIC bus runs at 1 GHz (KVM API, KVM_CAP_X86_APIC_BUS_CYCLES_NS).
+ */
+void cpuid_tell_clock(struct cpuid_table *table, uint32_t tsc_khz);
+
 #endif

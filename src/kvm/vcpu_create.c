@@ -70,7 +70,7 @@ static int start_threads(struct vcpus *vcpus, struct err *err)
 static int vcpu_open(struct vcpu *vcpu, struct cpuid_table *cpuid, struct err *err)
 {
 	const struct kvm *kvm = vcpu->all->vm->kvm;
-	int ret;
+	int ret, tsc_khz;
 
 	vcpu->fd = kvm_ioctl(kvm->sys, vm_fd(vcpu->all->vm), KVM_CREATE_VCPU, vcpu->index);
 	if (vcpu->fd < 0)
@@ -78,6 +78,8 @@ static int vcpu_open(struct vcpu *vcpu, struct cpuid_table *cpuid, struct err *e
 	vcpu->run = kvm->sys->mmap(vcpu->fd, kvm->run_bytes);
 	if (vcpu->run == MAP_FAILED)
 		return err_set(err, -errno, "vCPU %u: mapping kvm_run: %m", vcpu->index);
+	tsc_khz = kvm_ioctl(kvm->sys, vcpu->fd, KVM_GET_TSC_KHZ, 0);
+	cpuid_tell_clock(cpuid, tsc_khz > 0 ? (uint32_t)tsc_khz : 0);
 	ret = vcpu_ioctl(vcpu, KVM_SET_CPUID2, cpuid);
 	if (ret < 0)
 		return err_set(err, ret, "vCPU %u: KVM_SET_CPUID2: %m", vcpu->index);

@@ -101,6 +101,24 @@ static void leaf_1_has_the_apic_id_and_the_count(void **state)
 	assert_int_equal(bits(e->edx, 28, 28), 1);
 }
 
+static void the_guest_is_told_how_fast_its_clocks_run(void **state)
+{
+	struct cpuid_table table = intel_table(), without = amd_table();
+	uint32_t before = table.count;
+
+	(void)state;
+	cpuid_tell_clock(&table, 0);
+	assert_int_equal(table.count, before);
+	before = without.count;
+	cpuid_tell_clock(&without, 2600000); /* no range of a hypervisor's leaves to stand in */
+	assert_int_equal(without.count, before);
+	cpuid_tell_clock(&table, 2600000);
+	cpuid_tell_clock(&table, 2600000);
+	assert_int_equal(leaf(&table, 0x40000000, 0)->eax, 0x40000010);
+	assert_int_equal(leaf(&table, 0x40000010, 0)->eax, 2600000);
+	assert_int_equal(leaf(&table, 0x40000010, 0)->ebx, 1000000);
+}
+
 static void one_vcpu_has_no_siblings(void **state)
 {
 	struct cpuid_table table = amd_table();
@@ -318,6 +336,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(leaf_1_has_the_apic_id_and_the_count),
+		cmocka_unit_test(the_guest_is_told_how_fast_its_clocks_run),
 		cmocka_unit_test(one_vcpu_has_no_siblings),
 		cmocka_unit_test(leaf_1_has_hypervisor_and_x2apic_but_no_mwait_nor_nesting),
 		cmocka_unit_test(the_tsc_deadline_bit_follows_the_capability),
