@@ -24,7 +24,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from neapd import Daemon  # noqa: E402
+from neapd import Daemon, until  # noqa: E402
 from neapvm import PATIENCE_S, need_kvm, skip  # noqa: E402
 
 QEMU = "qemu-system-x86_64"
@@ -103,6 +103,15 @@ def start_neap(count, pages):
     return took
 
 
+def is_group(pid):
+    """Is any process of that group there, dying or not? What they hold is not free before."""
+    try:
+        os.killpg(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def start_qemu(count, pages, image):
     folder = tempfile.mkdtemp(prefix="neap-bench-")
     backend = "memory-backend-memfd,id=ram,size=%dM%s" % (RAM_MIB, ",hugetlb=on,hugetlbsize=2M" if pages == "2M" else "")
@@ -120,6 +129,7 @@ def start_qemu(count, pages, image):
     took = time.monotonic() - start
     os.killpg(shell.pid, signal.SIGKILL)
     shell.wait()
+    until(lambda: not is_group(shell.pid), what="the end of all QEMUs")
     shutil.rmtree(folder, ignore_errors=True)
     return took
 
