@@ -27,7 +27,7 @@
 
 #define HYPERVISOR_LEAF UINT32_C(0x40000000)
 #define CLOCK_LEAF	UINT32_C(0x40000010)
-#define APIC_BUS_KHZ	UINT32_C(1000000)
+#define APIC_BUS_KHZ	UINT32_C(1000000) /* units: kHz, that is 1 GHz */
 
 #define ECX1_MONITOR	  (UINT32_C(1) << 3)
 #define ECX1_VMX	  (UINT32_C(1) << 5)
