@@ -269,7 +269,7 @@ const char *out_short_time(uint64_t time_ns, char text[UNITS_TEXT_BYTES])
 }
 
 /* Sentences may be those of a VM, whose process its guest may have taken over. */
-static void say(const char *fmt, va_list args)
+__attribute__((format(printf, 1, 0))) static void say(const char *fmt, va_list args)
 {
 	char *text;
 
