@@ -99,8 +99,8 @@ static int bind_at(int fd, const struct sockaddr_un *address, const struct rpc_l
 	return ret;
 }
 
-static int bind_listening(const struct rpc_listen *listen_at, unsigned backlog, const char *taken,
-			  struct err *err)
+int rpc_listen_at(const struct rpc_listen *listen_at, unsigned backlog, const char *taken,
+		  struct err *err)
 {
 	struct sockaddr_un address;
 	int ret = fill_address(listen_at->path, &address, err);
@@ -167,7 +167,7 @@ int listener_open(struct listener *listener, const struct rpc_listen *listen_at,
 	*listener = (struct listener){ .fd = -1, .may_change = listen_at->may_change };
 	if (listen_at->fd >= 0)
 		return open_handed_in(listener, listen_at, err);
-	fd = bind_listening(listen_at, backlog, taken, err);
+	fd = rpc_listen_at(listen_at, backlog, taken, err);
 	if (fd < 0)
 		return fd;
 	listener->fd = fd;

@@ -58,6 +58,20 @@ struct rpc_listen {
 	bool may_change; /* false: only verbs that read */
 };
 
+/**
+ * rpc_listen_at() - bind @listen_at->path and listen there, for servers of other protocols too
+ * @listen_at: its fd and may_change say nothing here
+ * @backlog:   connections that may wait to be accepted
+ * @taken:     said when somebody answers there already
+ *
+ * A socket that a dead process of ours left is replaced; anything else in the way is refused.
+ *
+ * Return: the descriptor, non-blocking; -EADDRINUSE, -EEXIST, -ENAMETOOLONG, ... with a sentence.
+ * Context: any thread, but the umask is the process's: before others make files.
+ */
+int rpc_listen_at(const struct rpc_listen *listen_at, unsigned backlog, const char *taken,
+		  struct err *err);
+
 struct rpc_server_config {
 	uv_loop_t *loop;
 	const struct api_backend *backend; /* outlives the server */
