@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "host/contact.h"
-#include "host/definition.h"
 #include "host/idempotency.h"
 #include "host/jobs.h"
 #include "host/lifecycle.h"
@@ -59,17 +58,11 @@ static void run(struct job *job)
 
 static int run_run(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
-	struct host *host = ctx;
-	struct definition definition;
 	struct hosted *vm;
-	int code = handlers_make_definition(host, request, &definition, err);
+	int code = handlers_add_vm(ctx, request, true, &vm, err);
 
 	if (code != 0)
 		return code;
-	vm = roster_add(host, &definition, true);
-	definition_fini(&definition);
-	if (!vm)
-		return err_set(err, -ENOMEM, "out of memory"), API_ERROR_INTERNAL;
 	return jobs_run_on(vm, request, run, ret_result, err);
 }
 

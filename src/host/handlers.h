@@ -7,9 +7,9 @@
 
 /* handlers_store.c: what is stored */
 
-/* What vm.create and vm.run ask for, checked: the caller's. 0, or an enum api_error. */
-int handlers_make_definition(const struct host *host, const struct api_request *request,
-			     struct definition *ret_definition, struct err *err);
+/* The VM that vm.create and vm.run ask for, checked and on the roster. 0, or an enum api_error. */
+int handlers_add_vm(struct host *host, const struct api_request *request, bool is_transient,
+		    struct hosted **ret_vm, struct err *err);
 json_t *handlers_describe_created(const struct hosted *vm); /* {name, uuid} */
 int handle_create(void *ctx, struct api_request *request, json_t **ret_result, struct err *err);
 int handle_delete(void *ctx, struct api_request *request, json_t **ret_result, struct err *err);

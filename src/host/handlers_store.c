@@ -19,8 +19,8 @@
 #include "host/lifecycle.h"
 #include "host/update.h"
 
-int handlers_make_definition(const struct host *host, const struct api_request *request,
-			     struct definition *ret_definition, struct err *err)
+static int make_definition(const struct host *host, const struct api_request *request,
+			   struct definition *ret_definition, struct err *err)
 {
 	const json_t *params = request->params;
 	const char *restart = json_string_value(json_object_get(params, "restart"));
@@ -48,6 +48,23 @@ int handlers_make_definition(const struct host *host, const struct api_request *
 	return 0;
 }
 
+int handlers_add_vm(struct host *host, const struct api_request *request, bool is_transient,
+		    struct hosted **ret_vm, struct err *err)
+{
+	struct definition definition;
+	struct hosted *vm;
+	int code = make_definition(host, request, &definition, err);
+
+	if (code != 0)
+		return code;
+	vm = roster_add(host, &definition, is_transient);
+	definition_fini(&definition);
+	if (!vm)
+		return err_set(err, -ENOMEM, "out of memory"), API_ERROR_INTERNAL;
+	*ret_vm = vm;
+	return 0;
+}
+
 json_t *handlers_describe_created(const struct hosted *vm)
 {
 	return json_pack("{s:s, s:s}", "name", vm->definition.name, "uuid", vm->definition.uuid);
@@ -56,16 +73,11 @@ json_t *handlers_describe_created(const struct hosted *vm)
 static int run_create(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
 	struct host *host = ctx;
-	struct definition definition;
 	struct hosted *vm;
-	int code = handlers_make_definition(host, request, &definition, err);
+	int code = handlers_add_vm(host, request, false, &vm, err);
 
 	if (code != 0)
 		return code;
-	vm = roster_add(host, &definition, false);
-	definition_fini(&definition);
-	if (!vm)
-		return err_set(err, -ENOMEM, "out of memory"), API_ERROR_INTERNAL;
 	if (roster_store(vm, err) < 0) {
 		roster_remove(vm);
 		return API_ERROR_INTERNAL;
