@@ -15,6 +15,8 @@
  * would never wake after a reset, which forgets the page but not the sleep. A guest without them wakes
  * by the page.
  *
+ * Added: how fast its clocks run (leaf 0x4000_0010), which a guest would otherwise have to measure.
+ *
  * Sources. Intel SDM 2A "CPUID-CPU Identification" leaves 1, 4, 0BH, 1FH. AMD APM 3 appendix E
  * "Obtaining Processor Information Via the CPUID Instruction". Linux x86/kvm/cpuid.rst.
  */

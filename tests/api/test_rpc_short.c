@@ -3,7 +3,7 @@
  * session again and again, and each time the next allocation fails, or it and all after it.
  *
  * Only rpc's own allocations and those of jansson fail: libuv ends the process when its fail. Nobody
- * asks what the session brings about; it must end, and leave nothing behind (with ASan: no byte).
+ * asks what the conversation brings about; it must end, and leave nothing behind (with ASan: no byte).
  */
 #include <errno.h>
 #include <poll.h>
@@ -132,7 +132,7 @@ static int start_server(struct session *session, struct api_backend *backend)
 	return rpc_server_create_many(&config, &session->server, &err);
 }
 
-/* --- the session ----------------------------------------------------------------------------- */
+/* --- the conversation ------------------------------------------------------------------------ */
 
 static const char *const lines[CLIENTS] = {
 	"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"events.subscribe\",\"params\":{\"after\":0,"

@@ -591,8 +591,10 @@ static void neighbours_in_two_mappings_are_mapped_at_once(void **state)
 	uint8_t *at = (uint8_t *)ram->guest.base + piece;
 
 	(void)state;
-	if (!ram_has_pager(ram))
+	if (!ram_has_pager(ram)) {
+		print_message("skipped: no userfaultfd here: %s\n", ram_why_no_pager(ram));
 		skip();
+	}
 	assert_int_equal(backing_allocate(ram->fd, first * frame_bytes, 2 * frame_bytes), 0);
 	assert_int_equal(uffd_map(ram, first * frame_bytes, 2 * frame_bytes), 0);
 	at[-1] = 1; /* nobody has to answer these */
