@@ -103,13 +103,15 @@ void log_file_check(void)
 	atomic_flag_clear(&log_file.is_rotating);
 }
 
-/* What an earlier run kept more of than this one shall. */
+/* What an earlier run kept more of than this one shall. A rotation that was cut short leaves one number
+ * out, so two that are missing are the end. */
 static void remove_older(void)
 {
 	char name[NAME_MAX + 1];
+	unsigned missing = 0;
 
-	for (unsigned i = log_file.keep + 1; i <= LOG_FILE_KEEP_MOST; i++)
-		(void)unlinkat(log_file.dir_fd, name_of(i, name), 0);
+	for (unsigned i = log_file.keep + 1; i <= LOG_FILE_KEEP_MOST && missing < 2; i++)
+		missing = unlinkat(log_file.dir_fd, name_of(i, name), 0) == 0 ? 0 : missing + 1;
 }
 
 static int open_dir(const char *path, size_t len)

@@ -138,6 +138,15 @@ static void none_need_be_kept_and_what_an_earlier_run_kept_goes(void **state)
 	assert_int_equal(size_of("log.2"), -1);
 }
 
+static void what_a_rotation_cut_short_left_goes_too(void **state)
+{
+	(void)state;
+	assert_int_equal(in_child(say_much), 0);
+	assert_int_equal(unlink(scratch_path("log.1")), 0);
+	assert_int_equal(in_child(say_with_none_kept), 0);
+	assert_int_equal(size_of("log.2"), -1);
+}
+
 static void say_in_the_way(void)
 {
 	say_much();
@@ -186,6 +195,7 @@ int main(void)
 		LOG_TEST(no_line_of_any_thread_is_lost_or_cut),
 		LOG_TEST(what_libraries_print_lands_in_the_log_of_today),
 		LOG_TEST(none_need_be_kept_and_what_an_earlier_run_kept_goes),
+		LOG_TEST(what_a_rotation_cut_short_left_goes_too),
 		LOG_TEST(a_log_that_cannot_be_followed_is_emptied),
 		LOG_TEST(a_full_disk_costs_lines_and_nothing_else_PR06),
 	};
