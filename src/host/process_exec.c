@@ -41,14 +41,17 @@ static int config_file(const json_t *config, struct err *err)
 {
 	CLEANUP(close_fd)
 	int fd = lift(memfd_create("neap-vm.json", MFD_CLOEXEC));
+	CLEANUP(free_text)
+	char *text = json_dumps(config, JSON_COMPACT); /* json_dumpfd() writes word by word */
 	int ret;
 
 	if (fd < 0 || fchmod(fd, 0600) < 0)
 		return err_set(err, -errno, "a file for the configuration: %m");
-	if (json_dumpfd(config, fd, JSON_COMPACT) < 0 || lseek(fd, 0, SEEK_SET) < 0) {
-		ret = errno ? -errno : -ENOMEM;
+	ret = text ? fd_write_full(fd, text, strlen(text)) : -ENOMEM;
+	if (ret == 0 && lseek(fd, 0, SEEK_SET) < 0)
+		ret = -errno;
+	if (ret < 0)
 		return err_set(err, ret, "writing the configuration: %s", strerror(-ret));
-	}
 	return take_fd(&fd);
 }
 
