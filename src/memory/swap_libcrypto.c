@@ -15,6 +15,9 @@
  */
 #include "memory/swap_libcrypto.h"
 
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
@@ -96,10 +99,14 @@ static int find_functions(void *handle)
 	return all ? 0 : err_set(&load_err, -ELIBBAD, "swap: %s lacks a function", LIBCRYPTO_NAME);
 }
 
+/* Asked by hand: __builtin_cpu_supports() brings a constructor that asks the processor for all it can
+ * when the program starts, and each such question traps where the host is a VM itself. */
 static const char *best_cipher(void)
 {
 #ifdef __x86_64__
-	if (!__builtin_cpu_supports("aes") || !__builtin_cpu_supports("pclmul"))
+	unsigned eax, ebx, ecx, edx;
+
+	if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_AES) || !(ecx & bit_PCLMUL))
 		return "ChaCha20-Poly1305";
 #endif
 	return "AES-256-GCM";
