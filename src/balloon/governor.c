@@ -211,6 +211,7 @@ static void *governor_thread(void *arg)
 {
 	struct governor *g = arg;
 
+	(void)pthread_setname_np(pthread_self(), "governor");
 	while (!atomic_load(&g->stopping)) {
 		unsigned causes = atomic_exchange(&g->causes, 0);
 
@@ -259,7 +260,6 @@ int governor_start(struct governor *g, struct err *err)
 	if (result != 0)
 		return err_set(err, -result, "thread \"governor\": %s", strerror(result));
 	g->has_thread = true;
-	(void)pthread_setname_np(g->thread, "governor");
 	return 0;
 }
 

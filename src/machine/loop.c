@@ -120,7 +120,10 @@ void loop_run(struct loop *loop)
 
 static void *loop_thread(void *arg)
 {
-	loop_run(arg);
+	struct loop *loop = arg;
+
+	(void)pthread_setname_np(pthread_self(), loop->name);
+	loop_run(loop);
 	return NULL;
 }
 
@@ -128,6 +131,7 @@ int loop_start(struct loop *loop, const char *name, struct err *err)
 {
 	int ret;
 
+	loop->name = name;
 	atomic_store(&loop->has_owner, true); /* from now on, calls are posted */
 	ret = pthread_create(&loop->thread, NULL, loop_thread, loop);
 	if (ret != 0) {
@@ -135,7 +139,6 @@ int loop_start(struct loop *loop, const char *name, struct err *err)
 		return err_set(err, -ret, "thread \"%s\": %s", name, uv_strerror(-ret));
 	}
 	loop->has_thread = true;
-	(void)pthread_setname_np(loop->thread, name);
 	return 0;
 }
 

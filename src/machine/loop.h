@@ -30,6 +30,7 @@ struct loop {
 	uv_poll_t wake;
 	pthread_t thread;      /* of loop_start(), for loop_join() */
 	bool has_thread;       /* started and not joined: the owner's */
+	const char *name;      /* of the thread */
 	atomic_bool has_owner; /* somebody runs it, or is about to */
 	pthread_mutex_t lock;
 	struct loop_task *first, *last; /* under lock */
@@ -42,7 +43,8 @@ void loop_fini(struct loop *loop); /* every other handle is closed; not running 
 /* Run on this thread until loop_stop(). */
 void loop_run(struct loop *loop);
 
-/* Run on a new thread of that name until loop_stop(); loop_join() waits for its end, once. */
+/* Run on a new thread of that name, which is kept, until loop_stop(); loop_join() waits for its end,
+ * once. */
 int loop_start(struct loop *loop, const char *name, struct err *err);
 void loop_stop(struct loop *loop); /* any thread */
 void loop_join(struct loop *loop);

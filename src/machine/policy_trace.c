@@ -180,6 +180,7 @@ static void *trace_thread(void *arg)
 	struct policy_trace *trace = arg;
 	eventfd_t pokes;
 
+	(void)pthread_setname_np(pthread_self(), "policy-trace");
 	while (!atomic_load(&trace->stopping)) {
 		(void)read(trace->poke_fd, &pokes, sizeof(pokes));
 		write_new(trace);
@@ -214,7 +215,6 @@ int policy_trace_open(const char *path, struct governor *governor, struct policy
 		return err_wrap(err, "policy trace %s", path);
 	}
 	trace->has_thread = true;
-	(void)pthread_setname_np(trace->thread, "policy-trace");
 	*ret_trace = trace;
 	return 0;
 }

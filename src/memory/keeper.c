@@ -102,6 +102,7 @@ static void *keeper_thread(void *arg)
 {
 	struct keeper *keeper = arg;
 
+	(void)pthread_setname_np(pthread_self(), "keeper");
 	/* It holds blocks' locks: if it stopped there, who wants the block would wait for ever. */
 	(void)watch_enter(keeper->watch, &keeper->watched);
 	be_patient();
@@ -126,10 +127,7 @@ static int start_thread(struct keeper *keeper)
 {
 	int result = -pthread_create(&keeper->thread, NULL, keeper_thread, keeper);
 
-	if (result == 0) {
-		keeper->running = true;
-		(void)pthread_setname_np(keeper->thread, "keeper");
-	}
+	keeper->running = result == 0;
 	return result;
 }
 

@@ -318,6 +318,7 @@ static void *pager_thread(void *arg)
 	struct watch *watch = pager->ram->watch;
 	enum turn turn;
 
+	(void)pthread_setname_np(pthread_self(), "pager");
 	go_first();
 	steady_stack(); /* P1 */
 	steady_memory(pager, sizeof(*pager));
@@ -339,10 +340,7 @@ static int start_thread(struct pager *pager)
 {
 	int result = -pthread_create(&pager->thread, NULL, pager_thread, pager);
 
-	if (result == 0) {
-		pager->running = true;
-		(void)pthread_setname_np(pager->thread, "pager");
-	}
+	pager->running = result == 0;
 	return result;
 }
 

@@ -88,6 +88,7 @@ static bool take_chunk(struct reserve *reserve)
 
 static void *helper(void *arg)
 {
+	(void)pthread_setname_np(pthread_self(), "reserve");
 	while (take_chunk(arg))
 		;
 	return NULL;
@@ -114,10 +115,8 @@ static unsigned start_helpers(struct reserve *reserve, pthread_t *threads)
 
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_BLOCK, &all, &before);
-	while (started < wanted && pthread_create(&threads[started], NULL, helper, reserve) == 0) {
-		(void)pthread_setname_np(threads[started], "reserve");
+	while (started < wanted && pthread_create(&threads[started], NULL, helper, reserve) == 0)
 		started++;
-	}
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return started;
 }

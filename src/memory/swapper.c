@@ -193,7 +193,11 @@ static void lock_stack(void)
 static void *worker_main(void *arg)
 {
 	struct swap_thread *thread = arg;
+	char name[16];
 
+	(void)snprintf(name, sizeof(name), "swap-%u",
+		       (unsigned)(thread - thread->swapper->threads));
+	(void)pthread_setname_np(pthread_self(), name);
 	lock_stack();
 	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), WORKER_NICE);
 	(void)watch_enter(thread->swapper->ram->watch, &thread->watched);
@@ -221,17 +225,12 @@ static void give_memory(void *memory, size_t len_bytes)
 		(void)munmap(memory, len_bytes);
 }
 
-static int create_thread(struct swap_thread *thread, unsigned index)
+static int create_thread(struct swap_thread *thread)
 {
-	char name[16];
 	int result = -pthread_create(&thread->thread, NULL, worker_main, thread);
 
-	if (result)
-		return result;
-	thread->running = true;
-	(void)snprintf(name, sizeof(name), "swap-%u", index);
-	(void)pthread_setname_np(thread->thread, name);
-	return 0;
+	thread->running = result == 0;
+	return result;
 }
 
 static int start_threads(struct swapper *swapper, struct err *err)
@@ -247,7 +246,7 @@ static int start_threads(struct swapper *swapper, struct err *err)
 		result = swap_worker_open(swapper->store, &thread->store_worker, err);
 	}
 	for (unsigned i = 0; i < SWAPPER_WORKERS && result == 0; i++) {
-		result = create_thread(&swapper->threads[i], i);
+		result = create_thread(&swapper->threads[i]);
 		if (result) {
 			errno = -result;
 			(void)err_set(err, result, "swap: starting its threads: %m");

@@ -223,6 +223,7 @@ static void *watch_thread(void *arg)
 	struct watch *watch = arg;
 	bool suspicious = false;
 
+	(void)pthread_setname_np(pthread_self(), "watch");
 	steady_program();
 	watch->looked_ns = clock_now_ns();
 	while (!atomic_load(&watch->stop)) {
@@ -259,7 +260,6 @@ int watch_start(const struct ram_events *events, struct watch **ret_watch, struc
 		errno = -result;
 		return err_set(err, result, "watching the memory's threads: %m");
 	}
-	(void)pthread_setname_np(watch->thread, "watch");
 	*ret_watch = watch;
 	return 0;
 }
