@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "base/strbuf.h"
 
 /* The states of a VM, in states.def: name, what it means. A verb's row says in which it is legal.
  */
@@ -127,6 +128,9 @@ struct api_peer {
 	bool may_change; /* false: only verbs that read */
 };
 
+/* Appends a value as compact JSON (config/json_text.h). */
+typedef void (*api_write)(void *ctx, struct strbuf *out);
+
 /* One request, from its arrival to its answer. Made and freed by whoever calls (rpc); a handler that
  * answers later keeps the pointer until it has answered, exactly once, on the same thread. */
 struct api_request {
@@ -141,6 +145,9 @@ struct api_request {
 	 * @code: an enum api_error; another is told as API_ERROR_INTERNAL. */
 	void (*answer)(struct api_request *request, json_t *result, int fd);
 	void (*fail)(struct api_request *request, int code, const char *sentence);
+	/* As answer, with a result that is written straight into what is sent: for long ones. @write is
+	 * called before this returns; not at all when nobody waits any more. */
+	void (*answer_by)(struct api_request *request, api_write write, void *ctx);
 	void *stand_in; /* of a handler that puts its own functions there for a while */
 };
 

@@ -2,6 +2,8 @@
 /* usage.c - see usage.h. */
 #include "api/usage.h"
 
+#include "config/json_text.h"
+
 _Static_assert(API_USAGE_COUNT <= 32, "present has a bit for each");
 
 const struct api_usage_row api_usage_rows[API_USAGE_COUNT] = {
@@ -25,6 +27,29 @@ json_t *api_usage_to_json(const struct api_usage *usage)
 		}
 	}
 	return object;
+}
+
+void api_usage_write(const struct api_usage *usage, struct strbuf *out)
+{
+	static const struct {
+		const char *text;
+		size_t len;
+	} names[API_USAGE_COUNT] = {
+#define USAGE(field, kind, metric, help) { ",\"" #field "\":", sizeof(",\"" #field "\":") - 1 },
+#include "api/usage.def"
+#undef USAGE
+	};
+	size_t comma = 1; /* the first has none */
+
+	json_text_plain(out, "{");
+	for (unsigned id = 0; id < API_USAGE_COUNT; id++) {
+		if (!api_usage_has(usage, id))
+			continue;
+		strbuf_append(out, names[id].text + comma, names[id].len - comma);
+		json_text_integer(out, usage->value[id]);
+		comma = 0;
+	}
+	json_text_plain(out, "}");
 }
 
 void api_usage_from_json(const json_t *untrusted_object, struct api_usage *ret_usage)

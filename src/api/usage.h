@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/strbuf.h"
+
 enum api_usage_id {
 #define USAGE(field, kind, metric, help) API_USAGE_##field,
 #include "api/usage.def"
@@ -50,6 +52,9 @@ static inline void api_usage_put(struct api_usage *usage, enum api_usage_id id, 
 
 /* An object with the members that are present: a new reference, or NULL: no memory. */
 json_t *api_usage_to_json(const struct api_usage *usage);
+
+/* The same as text. */
+void api_usage_write(const struct api_usage *usage, struct strbuf *out);
 
 /* What @untrusted_object does not have, or not as a whole number of at least 0, is absent. */
 void api_usage_from_json(const json_t *untrusted_object, struct api_usage *ret_usage);

@@ -19,12 +19,12 @@ int handle_update(void *ctx, struct api_request *request, json_t **ret_result, s
 
 /* The file that the VM writes: ours, or that of `neap run --detach`. */
 void handlers_log_path(const struct hosted *vm, char ret_path[STORE_PATH_BYTES]);
-int handle_list(void *ctx, struct api_request *request, json_t **ret_result, struct err *err);
 int handle_info(void *ctx, struct api_request *request, json_t **ret_result, struct err *err);
 int handle_host_info(void *ctx, struct api_request *request, json_t **ret_result, struct err *err);
 int handle_pools(void *ctx, struct api_request *request, json_t **ret_result, struct err *err);
 
-/* console.c, logs.c */
+/* list.c, console.c, logs.c */
+int handle_list(void *ctx, struct api_request *request, json_t **ret_result, struct err *err);
 int handle_console(void *ctx, struct api_request *request, json_t **ret_result, struct err *err);
 int handle_logs(void *ctx, struct api_request *request, json_t **ret_result, struct err *err);
 

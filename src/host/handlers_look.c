@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* handlers_look.c - vm.list, vm.info, host.info, host.pools: what is told, from what is known. */
+/* handlers_look.c - vm.info, host.info, host.pools: what is told, from what is known. */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -9,52 +9,6 @@
 #include "host/handlers.h"
 #include "host/jobs.h"
 #include "host/update.h"
-
-static void add_running(struct hosted *vm, json_t *row)
-{
-	uint64_t grant_bytes = vm->broker_vm ? broker_grant_bytes(vm->broker_vm) : 0;
-
-	(void)json_object_set_new(row, "pid", json_integer(process_identity(vm->process)->pid));
-	(void)json_object_set_new(row, "uptime_ns",
-				  json_integer((json_int_t)(clock_now_ns() - vm->started_ns)));
-	if (grant_bytes > 0)
-		(void)json_object_set_new(row, "grant_bytes",
-					  json_integer((json_int_t)grant_bytes));
-	(void)json_object_set_new(row, "usage", hosted_usage_json(vm));
-}
-
-static json_t *list_row(struct hosted *vm)
-{
-	const struct definition *definition = &vm->definition;
-	json_t *row =
-		json_pack("{s:s, s:s, s:s, s:s, s:O, s:b, s:s, s:i, s:b}", "name", definition->name,
-			  "uuid", definition->uuid, "state", vm->state, "reason", vm->reason,
-			  "labels", definition->labels, "autostart", definition->autostart,
-			  "restart", hosted_restart_names[definition->restart], "restarts",
-			  (int)vm->restarts, "transient", vm->is_transient);
-
-	if (row && vm->process)
-		add_running(vm, row);
-	return row;
-}
-
-int handle_list(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
-{
-	const struct host *host = ctx;
-	const char *text = json_string_value(json_object_get(request->params, "selector"));
-	struct selector *selector = NULL;
-	json_t *rows;
-
-	if (text && selector_parse(text, &selector, err) < 0)
-		return API_ERROR_INVALID_PARAMS;
-	rows = json_array();
-	for (unsigned i = 0; i < host->vm_count; i++)
-		if (!selector || selector_matches(selector, host->vms[i]))
-			(void)json_array_append_new(rows, list_row(host->vms[i]));
-	selector_free(selector);
-	*ret_result = json_pack("{s:o}", "vms", rows);
-	return *ret_result ? 0 : (err_set(err, -ENOMEM, "out of memory"), API_ERROR_INTERNAL);
-}
 
 void handlers_log_path(const struct hosted *vm, char ret_path[STORE_PATH_BYTES])
 {

@@ -70,6 +70,8 @@ struct hosted *roster_add(struct host *host, struct definition *definition, bool
 /* It is unknown at once, and freed when the loop comes round. Its process, link and the rest are gone. */
 void roster_remove(struct hosted *vm);
 void roster_fini(struct host *host);
+/* Where a VM of that name is in host->vms, or would be. */
+unsigned roster_place(const struct host *host, const char *name);
 int roster_check_new(const struct host *host, const struct definition *definition,
 		     struct err *err); /* 0, or API_ERROR_EXISTS */
 

@@ -3,6 +3,9 @@
 #include "host/hosted.h"
 
 #include "base/clock.h"
+#include "base/units.h"
+
+enum { USAGE_MAX_BYTES = 16 * KIB_BYTES };
 
 const char *const hosted_restart_names[] = {
 	[HOSTED_RESTART_NEVER] = "never",
@@ -11,17 +14,25 @@ const char *const hosted_restart_names[] = {
 	NULL,
 };
 
-json_t *hosted_usage_json(struct hosted *vm)
+void hosted_write_usage(struct hosted *vm, struct strbuf *out)
 {
-	if (!vm->usage_json)
-		vm->usage_json = api_usage_to_json(&vm->usage);
-	return json_incref(vm->usage_json);
+	struct strbuf *text = &vm->usage_text;
+
+	if (text->len == 0) {
+		text->max_len = USAGE_MAX_BYTES;
+		api_usage_write(&vm->usage, text);
+	}
+	if (text->failed) { /* no memory: another list may have some */
+		strbuf_fini(text);
+		out->failed = true;
+	} else {
+		strbuf_append(out, text->text, text->len);
+	}
 }
 
 void hosted_set_usage(struct hosted *vm, const struct api_usage *usage)
 {
 	vm->usage = *usage;
 	vm->usage_at_ns = clock_now_ns();
-	json_decref(vm->usage_json);
-	vm->usage_json = NULL;
+	vm->usage_text.len = 0; /* its memory will do for the next */
 }

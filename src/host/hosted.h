@@ -56,7 +56,7 @@ struct hosted {
 	struct broker_vm *broker_vm;
 	struct api_usage usage; /* the last memory.usage; present == 0: none yet */
 	uint64_t usage_at_ns;
-	json_t *usage_json; /* the same, made when it is asked for (hosted_usage_json()) */
+	struct strbuf usage_text; /* the same, made when it is asked for (hosted_write_usage()) */
 
 	struct life *life;	 /* lifecycle.c's own */
 	struct contact *contact; /* contact.c's own */
@@ -79,8 +79,8 @@ void host_set_listener(struct host *host,
 					const json_t *data),
 		       void *ctx);
 
-/* What was told last: a new reference to one object for all who ask. */
-json_t *hosted_usage_json(struct hosted *vm);
+/* What was told last, as JSON. */
+void hosted_write_usage(struct hosted *vm, struct strbuf *out);
 void hosted_set_usage(struct hosted *vm, const struct api_usage *usage);
 
 struct broker *host_broker(const struct host *host);

@@ -18,8 +18,7 @@
 #include "host/host_internal.h"
 #include "host/lifecycle.h"
 
-/* Where a VM of that name is, or would be. */
-static unsigned place_of(const struct host *host, const char *name)
+unsigned roster_place(const struct host *host, const char *name)
 {
 	unsigned low = 0, high = host->vm_count;
 
@@ -42,7 +41,7 @@ struct hosted *const *host_vms(const struct host *host, unsigned *ret_count)
 
 struct hosted *host_find(const struct host *host, const char *name_or_uuid)
 {
-	unsigned place = place_of(host, name_or_uuid);
+	unsigned place = roster_place(host, name_or_uuid);
 
 	if (place < host->vm_count && strcmp(host->vms[place]->definition.name, name_or_uuid) == 0)
 		return host->vms[place];
@@ -88,7 +87,7 @@ static void free_vm(struct hosted *vm)
 	contact_free(vm->contact);
 	definition_fini(&vm->definition);
 	json_decref(vm->running_config);
-	json_decref(vm->usage_json);
+	strbuf_fini(&vm->usage_text);
 	free(vm);
 }
 
@@ -112,7 +111,7 @@ struct hosted *roster_add(struct host *host, struct definition *definition, bool
 	}
 	vm->definition = *definition;
 	*definition = (struct definition){ 0 };
-	place = place_of(host, vm->definition.name);
+	place = roster_place(host, vm->definition.name);
 	memmove(&host->vms[place + 1], &host->vms[place],
 		(host->vm_count - place) * sizeof(*host->vms));
 	host->vms[place] = vm;
@@ -138,7 +137,7 @@ static void on_reap(uv_timer_t *timer)
 void roster_remove(struct hosted *vm)
 {
 	struct host *host = vm->host;
-	unsigned place = place_of(host, vm->definition.name);
+	unsigned place = roster_place(host, vm->definition.name);
 
 	if (place >= host->vm_count || host->vms[place] != vm)
 		return;

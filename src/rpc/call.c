@@ -26,6 +26,9 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/units.h"
+#include "config/json_text.h"
+
+#define WRITTEN_MAX_BYTES (UINT64_C(64) * MIB_BYTES)
 
 struct call {
 	struct api_request request; /* first: what handlers hold */
@@ -216,6 +219,52 @@ static void later_fail(struct api_request *request, int code, const char *senten
 	call_end(call);
 }
 
+/* An answer whose result is yet to be written. */
+struct unwritten {
+	const struct call *call;
+	api_write write;
+	void *ctx;
+};
+
+static void write_answer(void *ctx, struct strbuf *out)
+{
+	const struct unwritten *answer = ctx;
+
+	json_text_plain(out, "{\"jsonrpc\":\"2.0\",\"id\":");
+	json_text_value(out, answer->call->id);
+	json_text_plain(out, ",\"result\":");
+	answer->write(answer->ctx, out);
+	json_text_plain(out, "}");
+}
+
+/* NULL: no memory. */
+static json_t *read_written(api_write write, void *ctx)
+{
+	struct strbuf text;
+	json_t *json;
+
+	strbuf_init(&text, WRITTEN_MAX_BYTES);
+	write(ctx, &text);
+	json = text.failed ? NULL : json_loadb(text.text, text.len, JSON_DECODE_ANY, NULL);
+	strbuf_fini(&text);
+	return json;
+}
+
+static void later_answer_by(struct api_request *request, api_write write, void *ctx)
+{
+	struct call *call = call_of(request);
+	struct unwritten answer = { .call = call, .write = write, .ctx = ctx };
+	bool is_wanted = !call->is_told && call->rpc && call->id;
+
+	if (!is_wanted || call->batch || !call->rpc->send_by) {
+		later_answer(request, is_wanted ? read_written(write, ctx) : NULL, -1);
+		return;
+	}
+	call->is_told = true;
+	call->rpc->send_by(call->rpc, write_answer, &answer);
+	call_end(call);
+}
+
 static struct call *call_create(struct jsonrpc *rpc, json_t *id, struct batch *batch,
 				size_t message_bytes)
 {
@@ -225,7 +274,8 @@ static struct call *call_create(struct jsonrpc *rpc, json_t *id, struct batch *b
 		return NULL;
 	call->request = (struct api_request){ .peer = rpc->peer,
 					      .answer = later_answer,
-					      .fail = later_fail };
+					      .fail = later_fail,
+					      .answer_by = later_answer_by };
 	call->rpc = rpc;
 	call->pool = rpc->pool;
 	call->batch = batch;

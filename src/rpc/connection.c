@@ -196,6 +196,16 @@ static void send_answer(struct jsonrpc *rpc, json_t *answer, int fd)
 		hub_mark_dirty(connection->hub, connection);
 }
 
+static void send_answer_by(struct jsonrpc *rpc, api_write write, void *ctx)
+{
+	struct connection *connection = connection_of_rpc(rpc);
+
+	if (wire_say_by(&connection->wire, write, ctx) < 0)
+		connection_close(connection);
+	else
+		hub_mark_dirty(connection->hub, connection);
+}
+
 static void on_room(struct jsonrpc *rpc)
 {
 	struct connection *connection = connection_of_rpc(rpc);
@@ -261,6 +271,7 @@ int connection_create(struct hub *hub, int fd, bool may_change)
 	connection->rpc = (struct jsonrpc){ .backend = &hub->called,
 					    .pool = &hub->calls,
 					    .send = send_answer,
+					    .send_by = send_answer_by,
 					    .on_room = on_room };
 	ret = wire_open(&connection->wire, hub->loop, fd, &ops);
 	if (ret < 0) {

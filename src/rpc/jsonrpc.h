@@ -44,6 +44,8 @@ struct jsonrpc {
 	/* An answer, or an array of them; NULL: there was no memory for it, so the client waits in
 	 * vain. Steals both; @fd: -1, or what goes with it. May call jsonrpc_leave(). */
 	void (*send)(struct jsonrpc *rpc, json_t *answer, int fd);
+	/* The same of an answer that is written in place; NULL: it goes through send, too. */
+	void (*send_by)(struct jsonrpc *rpc, api_write write, void *ctx);
 	void (*on_room)(struct jsonrpc *rpc); /* a call is done with, told or not */
 
 	/* jsonrpc's own; zeroed at first */

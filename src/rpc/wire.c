@@ -27,6 +27,7 @@
 
 #include "base/fd.h"
 #include "base/units.h"
+#include "config/json_text.h"
 
 enum { FLUSH_ITEMS = 32, ITEMS_FIRST = 4 };
 #define FLUSH_MAX_BYTES (UINT64_C(1) * MIB_BYTES)
@@ -97,22 +98,17 @@ static int seal_tail(struct wire *wire)
 	return enqueue(wire, shared_text_create(strbuf_take(&wire->tail), len), -1);
 }
 
-static int append_to_tail(const char *bytes, size_t len, void *tail)
-{
-	strbuf_append(tail, bytes, len);
-	return ((struct strbuf *)tail)->failed ? -1 : 0;
-}
-
-int wire_say_json(struct wire *wire, json_t *json)
+int wire_say_by(struct wire *wire, api_write write, void *ctx)
 {
 	struct strbuf *tail = &wire->tail;
 	int ret = tail->len >= TAIL_FULL_BYTES ? seal_tail(wire) : 0;
 	size_t len = tail->len;
 
-	if (ret == 0 && (json_dump_callback(json, append_to_tail, tail, JSON_COMPACT) < 0 ||
-			 append_to_tail("\n", 1, tail) < 0))
-		ret = -ENOMEM;
-	json_decref(json);
+	if (ret == 0) {
+		write(ctx, tail);
+		json_text_plain(tail, "\n");
+		ret = tail->failed ? -ENOMEM : 0;
+	}
 	if (ret == 0 && wire->unsent_bytes + (tail->len - len) > WIRE_UNSENT_MAX_BYTES)
 		ret = -ENOBUFS;
 	if (ret == 0) {
@@ -121,6 +117,19 @@ int wire_say_json(struct wire *wire, json_t *json)
 		tail->len = len;
 		tail->failed = false;
 	}
+	return ret;
+}
+
+static void write_json(void *json, struct strbuf *out)
+{
+	json_text_value(out, json);
+}
+
+int wire_say_json(struct wire *wire, json_t *json)
+{
+	int ret = wire_say_by(wire, write_json, json);
+
+	json_decref(json);
 	return ret;
 }
 

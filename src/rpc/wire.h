@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "api/api.h"
 #include "base/strbuf.h"
 #include "rpc/frame.h"
 #include "rpc/text.h"
@@ -65,6 +66,7 @@ void wire_watch(struct wire *wire, bool for_bytes, bool for_room);
 
 /* To be sent, in this order: at the next wire_flush(). 0; -ENOMEM; -ENOBUFS: too much waits. */
 int wire_say_json(struct wire *wire, json_t *json);		  /* one line; steals @json */
+int wire_say_by(struct wire *wire, api_write write, void *ctx);	  /* the same, as it writes it */
 int wire_say_shared(struct wire *wire, struct shared_text *text); /* takes a reference of its own */
 int wire_say_with_fd(struct wire *wire, json_t *json, int fd);	  /* steals both */
 

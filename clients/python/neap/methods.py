@@ -237,6 +237,8 @@ class VmListResult:
     # per VM: name, uuid, state, reason, labels, autostart, restart, restarts, transient, and of one that runs
     # pid, uptime_ns, grant_bytes (absent without one) and usage (see vm.memory and api/usage.def)
     vms: List[Any]
+    # there are more after the last of these; absent when no limit was given
+    more: Optional[bool] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -666,11 +668,19 @@ class Calls:
         return make_call("vm.update", params, lambda value: _outcomes(VmUpdateResult, ERRORS, value), False)
 
     @staticmethod
-    def vm_list(*, selector: Optional[str] = None, deadline_ms: Optional[int] = None) -> Call[VmListResult]:
+    def vm_list(*, selector: Optional[str] = None, limit: Optional[int] = None, after: Optional[str] = None,
+                deadline_ms: Optional[int] = None) -> Call[VmListResult]:
         """All VMs of this host, sorted by name, each in a few numbers."""
         # selector: only those that this selects
+        # limit: at most so many (all); at least 1
+        # after: only those whose names sort after this one, byte by byte: the last of the list before
         # deadline_ms: how long the client waits for an answer; what was begun goes on
-        params: Dict[str, Any] = {"selector": selector, "deadline_ms": deadline_ms}
+        params: Dict[str, Any] = {
+            "selector": selector,
+            "limit": limit,
+            "after": after,
+            "deadline_ms": deadline_ms,
+        }
         return make_call("vm.list", params, lambda value: decode_object(VmListResult, value), True)
 
     @staticmethod
@@ -1012,9 +1022,10 @@ class Methods:
         return self.do(Calls.vm_update_many(selector, set=set, labels=labels, autostart=autostart,
                        restart=restart, deadline_ms=deadline_ms))
 
-    def vm_list(self, *, selector: Optional[str] = None, deadline_ms: Optional[int] = None) -> VmListResult:
+    def vm_list(self, *, selector: Optional[str] = None, limit: Optional[int] = None,
+                after: Optional[str] = None, deadline_ms: Optional[int] = None) -> VmListResult:
         """All VMs of this host, sorted by name, each in a few numbers."""
-        return self.do(Calls.vm_list(selector=selector, deadline_ms=deadline_ms))
+        return self.do(Calls.vm_list(selector=selector, limit=limit, after=after, deadline_ms=deadline_ms))
 
     def vm_info(self, vm: str, *, deadline_ms: Optional[int] = None) -> VmInfoResult:
         """What a VM is and how it does: of one that runs its own answer, and what the daemon knows."""
