@@ -248,6 +248,18 @@ static void print_pool(const json_t *pool)
 
 /* --- the daemon --------------------------------------------------------------------------------- */
 
+static void print_silent(const json_t *metrics)
+{
+	for (size_t i = 0; i < json_array_size(metrics); i++) {
+		const json_t *door = json_array_get(metrics, i);
+		const char *error = json_string_value(json_object_get(door, "error"));
+
+		if (error)
+			(void)printf("%sno metrics%s at %s: %s\n", out_colour_on(stdout, OUT_RED),
+				     out_colour_off(stdout, OUT_RED), out_text(door, "at"), error);
+	}
+}
+
 static void print_info(const json_t *info)
 {
 	json_t *vms = json_object_get(info, "vms");
@@ -268,6 +280,7 @@ static void print_info(const json_t *info)
 		(void)printf("%sset aside%s: %s\n", out_colour_on(stdout, OUT_RED),
 			     out_colour_off(stdout, OUT_RED),
 			     json_string_value(json_array_get(aside, i)));
+	print_silent(json_object_get(info, "metrics"));
 }
 
 static int print_all(const struct cli_call *call, const json_t *info, const json_t *pools)

@@ -8,6 +8,7 @@
 #include "host/contact.h"
 #include "host/handlers.h"
 #include "host/jobs.h"
+#include "host/metrics.h"
 #include "host/update.h"
 
 void handlers_log_path(const struct hosted *vm, char ret_path[STORE_PATH_BYTES])
@@ -98,17 +99,30 @@ static json_t *count_states(const struct host *host)
 	return counts;
 }
 
+static json_t *describe_doors(const struct metrics *metrics)
+{
+	struct metrics_door doors[METRICS_DOORS];
+	unsigned count = metrics ? metrics_doors(metrics, doors) : 0;
+	json_t *rows = json_array();
+
+	for (unsigned i = 0; i < count; i++)
+		(void)json_array_append_new(rows, json_pack("{s:s, s:s*}", "at", doors[i].at,
+							    "error", doors[i].error));
+	return rows;
+}
+
 int handle_host_info(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
 	const struct host *host = ctx;
 
 	(void)request;
-	*ret_result = json_pack("{s:s, s:i, s:I, s:s, s:o, s:i, s:o}", "neap_version", NEAP_VERSION,
-				"pid", (int)getpid(), "uptime_ns",
-				(json_int_t)(clock_now_ns() - host->started_ns), "state_dir",
-				host->config->state_dir, "vms", count_states(host), "connections",
-				(int)rpc_server_connections(host->server), "set_aside",
-				store_set_aside(host->store));
+	*ret_result =
+		json_pack("{s:s, s:i, s:I, s:s, s:o, s:i, s:o, s:o}", "neap_version", NEAP_VERSION,
+			  "pid", (int)getpid(), "uptime_ns",
+			  (json_int_t)(clock_now_ns() - host->started_ns), "state_dir",
+			  host->config->state_dir, "vms", count_states(host), "connections",
+			  (int)rpc_server_connections(host->server), "set_aside",
+			  store_set_aside(host->store), "metrics", describe_doors(host->metrics));
 	return *ret_result ? 0 : (err_set(err, -ENOMEM, "out of memory"), API_ERROR_INTERNAL);
 }
 

@@ -294,10 +294,10 @@ static void autostart(struct host *host)
 static int serve(struct host *host, struct err *err)
 {
 	const struct host_config *config = host->config;
-	struct rpc_listen listens[LISTENS_MAX];
+	struct listens listens;
 	struct rpc_server_config server = { .loop = &host->loop,
 					    .backend = &host->backend,
-					    .listens = listens,
+					    .listens = listens.rpc,
 					    .connections_max = (unsigned)config->socket.connections,
 					    .events_kept = (unsigned)config->socket.events };
 	int ret;
@@ -305,11 +305,14 @@ static int serve(struct host *host, struct err *err)
 	if (take_numbers(host, err) < 0)
 		go_on_without_numbers(host, err);
 	server.first_seq = host->last_seq + 1;
-	ret = listens_find(config, listens, &server.listen_count, err);
+	ret = listens_find(config, &listens, err);
+	if (ret < 0)
+		return ret;
+	host->metrics_fd = listens.metrics_fd;
+	server.listen_count = listens.rpc_count;
 	server.any_user = config->socket.group || config->socket.mode & 077 ||
-			  config->socket.read_mode & 077 || listens[0].fd >= 0;
-	if (ret == 0)
-		ret = rpc_server_create_many(&server, &host->server, err);
+			  config->socket.read_mode & 077 || listens.rpc[0].fd >= 0;
+	ret = rpc_server_create_many(&server, &host->server, err);
 	if (ret == 0)
 		publish_early(host);
 	return ret;
@@ -331,13 +334,17 @@ static void serve_metrics(struct host *host)
 	struct metrics_config metrics = { .loop = &host->loop,
 					  .host = host,
 					  .path = config->metrics.path,
-					  .fd = -1,
+					  .fd = host->metrics_fd,
 					  .mode = config->socket.read_mode,
 					  .port = config->metrics.port,
 					  .daemon = describe_daemon,
 					  .ctx = host };
 	struct err err = { 0 };
 
+	if (!config->metrics.enabled && host->metrics_fd >= 0)
+		log_warn("host", "systemd hands in a socket for metrics, and metrics.enabled is "
+				 "off: nobody answers there (systemctl disable --now "
+				 "neapd-metrics.socket)");
 	if (!config->metrics.enabled)
 		return;
 	if (listens_find_group(config->socket.group, &metrics.gid, &err) < 0 ||

@@ -36,7 +36,8 @@ struct host {
 	struct broker *broker;
 	struct api_backend backend;
 	struct rpc_server *server; /* NULL: not yet */
-	struct metrics *metrics;
+	struct metrics *metrics;   /* NULL: off */
+	int metrics_fd;		   /* its socket from systemd, or -1 */
 	struct adopt *adopt;
 	struct idempotency *idempotency;
 

@@ -10,6 +10,8 @@
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
+#include "base/fd.h"
+
 /* A number, when the whole text is one. */
 static bool read_gid(const char *text, gid_t *ret_gid)
 {
@@ -39,54 +41,104 @@ int listens_find_group(const char *name, gid_t *ret_gid, struct err *err)
 	return 0;
 }
 
-/* systemd's sockets are told from each other by their paths. */
-static int take_activated(const struct host_config *config, int fd, struct rpc_listen *ret_listen,
-			  struct err *err)
+/* What a socket of systemd is for. */
+enum purpose { PURPOSE_CHANGE, PURPOSE_READ, PURPOSE_METRICS, PURPOSES };
+
+/* FileDescriptorName= of our units. */
+static const char *const purpose_names[PURPOSES] = { "neapd", "neapd-ro", "neapd-metrics" };
+
+static const char *configured_path(const struct host_config *config, enum purpose purpose)
+{
+	const char *const paths[PURPOSES] = { config->socket.path, config->socket.read_path,
+					      config->metrics.path };
+
+	return paths[purpose];
+}
+
+/* By its name; of a unit that gives none, by its path. */
+static enum purpose purpose_of(const struct host_config *config, const char *name, const char *path)
+{
+	enum purpose purpose = 0;
+
+	while (purpose < PURPOSES && strcmp(name, purpose_names[purpose]) != 0)
+		purpose++;
+	if (purpose < PURPOSES)
+		return purpose;
+	for (purpose = 0; purpose < PURPOSES; purpose++)
+		if (strcmp(path, configured_path(config, purpose)) == 0)
+			break;
+	return purpose;
+}
+
+static int take_activated(const struct host_config *config, int fd, const char *name,
+			  struct listens *listens, struct err *err)
 {
 	struct sockaddr_un address = { 0 };
 	socklen_t len = sizeof(address);
-	bool is_read;
+	enum purpose purpose;
 
 	if (getsockname(fd, (struct sockaddr *)&address, &len) < 0 || address.sun_family != AF_UNIX)
-		return err_set(err, -EINVAL, "descriptor %d of systemd is no UNIX socket", fd);
-	is_read = strcmp(address.sun_path, config->socket.read_path) == 0;
-	if (!is_read && strcmp(address.sun_path, config->socket.path) != 0)
+		return err_set(err, -EINVAL, "systemd hands in %s, which is no UNIX socket", name);
+	purpose = purpose_of(config, name, address.sun_path);
+	if (purpose == PURPOSES)
 		return err_set(err, -EINVAL,
-			       "systemd hands in %s, which is neither socket.path (%s) nor "
-			       "socket.read_path (%s)",
-			       address.sun_path, config->socket.path, config->socket.read_path);
-	*ret_listen = (struct rpc_listen){ .path = is_read ? config->socket.read_path
-							   : config->socket.path,
-					   .fd = fd,
-					   .gid = (gid_t)-1,
-					   .may_change = !is_read };
+			       "systemd hands in %s, which has none of the names neapd, neapd-ro "
+			       "and neapd-metrics (FileDescriptorName=), and none of the paths %s, "
+			       "%s and %s",
+			       address.sun_path, config->socket.path, config->socket.read_path,
+			       config->metrics.path);
+	if (purpose != PURPOSE_METRICS && listens->rpc_count == LISTENS_MAX)
+		return err_set(err, -EINVAL, "systemd hands in more than %d sockets", LISTENS_MAX);
+	if (purpose == PURPOSE_METRICS && listens->metrics_fd >= 0)
+		return err_set(err, -EINVAL, "systemd hands in two sockets for metrics");
+	if (purpose == PURPOSE_METRICS)
+		listens->metrics_fd = fd;
+	else
+		listens->rpc[listens->rpc_count++] =
+			(struct rpc_listen){ .path = configured_path(config, purpose),
+					     .fd = fd,
+					     .gid = (gid_t)-1,
+					     .may_change = purpose == PURPOSE_CHANGE };
 	return 0;
 }
 
-int listens_find(const struct host_config *config, struct rpc_listen listens[LISTENS_MAX],
-		 unsigned *ret_count, struct err *err)
+static void bind_own(const struct host_config *config, gid_t gid, struct listens *listens)
 {
-	int activated = sd_listen_fds(1);
-	unsigned count = 0;
-	gid_t gid;
-	int ret = listens_find_group(config->socket.group, &gid, err);
+	listens->rpc[listens->rpc_count++] = (struct rpc_listen){ .path = config->socket.path,
+								  .fd = -1,
+								  .mode = config->socket.mode,
+								  .gid = gid,
+								  .may_change = true };
+	if (config->socket.read_path[0])
+		listens->rpc[listens->rpc_count++] =
+			(struct rpc_listen){ .path = config->socket.read_path,
+					     .fd = -1,
+					     .mode = config->socket.read_mode,
+					     .gid = gid };
+}
 
-	for (int i = 0; ret == 0 && i < activated && count < LISTENS_MAX; i++)
-		ret = take_activated(config, SD_LISTEN_FDS_START + i, &listens[count++], err);
+static void free_names(char ***names)
+{
+	for (char **each = *names; each && *each; each++)
+		free(*each);
+	free(*names);
+}
+
+int listens_find(const struct host_config *config, struct listens *ret_listens, struct err *err)
+{
+	CLEANUP(free_names)
+	char **names = NULL;
+	int activated = sd_listen_fds_with_names(1, &names), ret;
+	struct listens listens = { .metrics_fd = -1 };
+	gid_t gid;
+
+	ret = listens_find_group(config->socket.group, &gid, err);
+	for (int i = 0; ret == 0 && i < activated; i++)
+		ret = take_activated(config, SD_LISTEN_FDS_START + i, names[i], &listens, err);
 	if (ret < 0)
 		return ret;
-	if (activated <= 0) {
-		listens[count++] = (struct rpc_listen){ .path = config->socket.path,
-							.fd = -1,
-							.mode = config->socket.mode,
-							.gid = gid,
-							.may_change = true };
-		if (config->socket.read_path[0])
-			listens[count++] = (struct rpc_listen){ .path = config->socket.read_path,
-								.fd = -1,
-								.mode = config->socket.read_mode,
-								.gid = gid };
-	}
-	*ret_count = count;
+	if (listens.rpc_count == 0)
+		bind_own(config, gid, &listens);
+	*ret_listens = listens;
 	return 0;
 }

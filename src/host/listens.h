@@ -12,8 +12,14 @@ enum { LISTENS_MAX = 8 };
 /* A group by name or number; NULL: (gid_t)-1, none. -ENOENT: there is no such group. */
 int listens_find_group(const char *name, gid_t *ret_gid, struct err *err);
 
-/* -EINVAL: systemd hands in what the configuration does not name. */
-int listens_find(const struct host_config *config, struct rpc_listen listens[LISTENS_MAX],
-		 unsigned *ret_count, struct err *err);
+struct listens {
+	struct rpc_listen rpc[LISTENS_MAX];
+	unsigned rpc_count;
+	int metrics_fd; /* handed in for metrics; -1: none */
+};
+
+/* -EINVAL: systemd hands in what is not known. Whose descriptors those are then is nobody's business: the
+ * daemon cannot serve. */
+int listens_find(const struct host_config *config, struct listens *ret_listens, struct err *err);
 
 #endif

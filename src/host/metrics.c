@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -92,77 +91,37 @@ static void on_step(void *ctx)
 	page_feed_step(&((struct metrics *)ctx)->feed);
 }
 
-static int serve(struct metrics *metrics, enum metrics_socket which, int fd, struct err *err)
-{
-	struct http_config config = {
-		.loop = metrics->config.loop,
-		.fd = fd,
-		.is_tcp = which == METRICS_TCP,
-		.answer = metrics_answer,
-		.ctx = metrics,
-	};
-
-	return fd < 0 ? fd : http_open(&config, &metrics->servers[which], err);
-}
-
-static int serve_unix(struct metrics *metrics, struct err *err)
-{
-	const struct metrics_config *config = &metrics->config;
-	struct stat st;
-	int fd = config->fd;
-
-	if (fd < 0)
-		fd = http_listen_unix(config->path, config->mode, config->gid, err);
-	if (fd >= 0 && config->fd < 0 && lstat(config->path, &st) == 0) {
-		metrics->path = strdup(config->path);
-		metrics->socket_dev = st.st_dev;
-		metrics->socket_ino = st.st_ino;
-	}
-	return serve(metrics, METRICS_UNIX, fd, err);
-}
-
 int metrics_create(const struct metrics_config *config, struct metrics **ret_metrics,
 		   struct err *err)
 {
 	struct metrics *metrics = calloc(1, sizeof(*metrics));
 	int ret;
 
-	if (!metrics)
+	if (!metrics) {
+		int fd = config->fd;
+
+		close_fd(&fd);
 		return err_set(err, -ENOMEM, "no memory for metrics");
+	}
 	metrics->config = *config;
 	ret = page_create(config->loop, config->host, on_step, metrics, &metrics->page, err);
-	if (ret == 0)
-		ret = serve_unix(metrics, err);
-	if (ret == 0 && config->port > 0)
-		ret = serve(metrics, METRICS_TCP, http_listen_local(config->port, err), err);
 	if (ret < 0) {
 		metrics_destroy(metrics);
 		return ret;
 	}
+	metrics_open_doors(metrics);
 	*ret_metrics = metrics;
 	return 0;
-}
-
-static void unlink_own(const struct metrics *metrics)
-{
-	struct stat st;
-
-	if (metrics->path && lstat(metrics->path, &st) == 0 && st.st_dev == metrics->socket_dev &&
-	    st.st_ino == metrics->socket_ino)
-		(void)unlink(metrics->path);
 }
 
 void metrics_destroy(struct metrics *metrics)
 {
 	if (!metrics)
 		return;
-	unlink_own(metrics);
-	for (unsigned i = 0; i < METRICS_SOCKETS; i++)
-		http_close(metrics->servers[i]);
+	metrics_close_doors(metrics);
 	page_destroy(metrics->page);
 	for (unsigned i = 0; i < ARRAY_LEN(metrics->kept); i++)
 		if (metrics->kept[i].response)
 			MHD_destroy_response(metrics->kept[i].response);
-	free(metrics->path);
 	free(metrics);
 }

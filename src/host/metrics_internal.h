@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* metrics_internal.h - shared by metrics.c and metrics_answer.c only. */
+/* metrics_internal.h - shared by metrics.c, metrics_doors.c and metrics_answer.c only. */
 #ifndef NEAP_HOST_METRICS_INTERNAL_H
 #define NEAP_HOST_METRICS_INTERNAL_H
 
@@ -14,14 +14,22 @@
 #include "host/page.h"
 #include "host/page_feed.h"
 
-enum metrics_socket { METRICS_UNIX, METRICS_TCP, METRICS_SOCKETS };
+enum metrics_socket { METRICS_UNIX, METRICS_TCP };
+
+_Static_assert(METRICS_TCP + 1 == METRICS_DOORS, "metrics.h");
 
 struct metrics {
 	struct metrics_config config;
-	char *path; /* of the socket that we bound, or NULL */
-	dev_t socket_dev;
+	struct {
+		bool is_wanted;
+		struct http_server *server; /* NULL: not open */
+		char at[METRICS_AT_BYTES];
+		struct err err; /* why it is not; its code is 0 when it is */
+	} doors[METRICS_DOORS];
+	uv_timer_t again; /* while one that is wanted is not open */
+	bool has_timer, is_bound;
+	dev_t socket_dev; /* of the socket that we bound */
 	ino_t socket_ino;
-	struct http_server *servers[METRICS_SOCKETS];
 	struct page *page;
 	struct page_feed feed;
 	struct metrics_kept {
@@ -31,6 +39,9 @@ struct metrics {
 };
 
 #define METRICS_POLICY_NOTHING "default-src 'none'; frame-ancestors 'none'"
+
+void metrics_open_doors(struct metrics *metrics);
+void metrics_close_doors(struct metrics *metrics); /* runs the loop */
 
 /* The headers that every answer has. */
 void metrics_dress(struct MHD_Response *response, const char *type, const char *policy);

@@ -35,6 +35,7 @@ int http_listen_local(unsigned port, struct err *err)
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
 	    bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    listen(fd, BACKLOG) < 0)
-		return err_set(err, -errno, "listening on 127.0.0.1:%u: %m", port);
+		return err_set(err, -errno,
+			       errno == EADDRINUSE ? "another program has that port" : "%m");
 	return take_fd(&fd);
 }

@@ -338,7 +338,8 @@ class FakeHost:
             states[self.state(vm)] = states.get(self.state(vm), 0) + 1
         return {"neap_version": "1.2.3", "pid": os.getpid(), "uptime_ns": 5 * 10**9, "state_dir": self.runtime,
                 "vms": states, "connections": len(self.connections),
-                "set_aside": ["/var/lib/neap/vms/old.json: no JSON"]}
+                "set_aside": ["/var/lib/neap/vms/old.json: no JSON"],
+                "metrics": [{"at": "/run/neapd/metrics.sock"}, {"at": "127.0.0.1:9180", "error": "taken"}]}
 
     def host_pools(self):
         return {"pools": self.pools}

@@ -450,6 +450,7 @@ def host_draws_the_pool_and_says_who_has_what_and_why():
         site.daemon.pools = [pool(), pool(name="4K", total_bytes=0)]
         out = check(site.neap("host"), OK).stdout
         for line in (r"^neapd 1\.2\.3, process \d+, up 5\.0 s; VMs: none", r"^set aside: .*old.json: no JSON",
+                     r"^no metrics at 127.0.0.1:9180: taken",
                      r"^2M: 512 MiB free of 1 GiB, pages of 2 MiB, soft: VMs give back",
                      r"others +128 MiB", r"VMs +384 MiB", r"promised +256 MiB", r"kept +56 MiB", r"room +200 MiB",
                      r"soft below 60 MiB free, hard below 30 MiB, low below 10 MiB",

@@ -78,7 +78,9 @@ class Activated(neapd.Daemon):
     def __init__(self):
         super().__init__(start=False)
         self.runtime = self.top  # with the VMs' sockets below: the unit's XDG_RUNTIME_DIR is its runtime directory
-        self.listens = [self.bind(name) for name in ("neapd-ro.sock", "neapd.sock")]
+        # In no order that anybody promised, and of one without a name the path says what it is for.
+        self.names = {"m.sock": "neapd-metrics", "neapd-ro.sock": "unknown", "neapd.sock": "neapd"}
+        self.listens = [self.bind(name) for name in self.names]
         self.told = self.bind("told", socket.SOCK_DGRAM)
         self.env["NOTIFY_SOCKET"] = self.told.getsockname()
 
@@ -94,8 +96,9 @@ class Activated(neapd.Daemon):
         # Its file, with directories that are there, and a group that exists.
         words = [*wrap("neapd.service"), neapd.neapd_path(), "--config", CONFIG, "--neap", neapvm.neap_path(),
                  "--state", os.path.join(self.state_home, "neap"), "--runtime", self.runtime, "--socket-group", "root"]
-        shell = "exec 3<&%d 4<&%d; LISTEN_PID=$$ LISTEN_FDS=2 exec \"$@\"" % tuple(
-            listen.fileno() for listen in self.listens)
+        shell = "exec %s; LISTEN_PID=$$ LISTEN_FDS=%d LISTEN_FDNAMES=%s exec \"$@\"" % (
+            " ".join("%d<&%d" % (3 + index, listen.fileno()) for index, listen in enumerate(self.listens)),
+            len(self.listens), ":".join(self.names.values()))
         self.process = subprocess.Popen(["sh", "-c", shell, "sh", *words], env=self.env, stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log,
                                         pass_fds=[listen.fileno() for listen in self.listens])
@@ -104,6 +107,13 @@ class Activated(neapd.Daemon):
         except socket.timeout:
             raise AssertionError("neapd did not say that it is ready: " + self.said()) from None
         assert b"READY=1" in told, told
+
+    def scrape(self):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(neapvm.PATIENCE_S)
+            sock.connect(os.path.join(self.runtime, "m.sock"))
+            sock.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            return sock.recv(4096)
 
     def close(self):
         super().close()
@@ -126,6 +136,7 @@ def the_daemon_and_its_vms_do_all_their_work():
             assert host.vm_memory("web").resident_bytes >= 64 << 20
             assert host.vm_info("web").raw["pager"] in (True, False)
             assert looking.host_pools().pools
+            assert b" 200 OK\r\n" in daemon.scrape()
             try:
                 looking.vm_kill("web")
                 raise AssertionError("a socket for looking let a VM be killed")

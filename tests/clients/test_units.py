@@ -13,7 +13,7 @@ import sys
 
 from installed import Installed
 
-UNITS = ("neapd.service", "neapd.socket", "neapd-ro.socket", "neap@.service")
+UNITS = ("neapd.service", "neapd.socket", "neapd-ro.socket", "neapd-metrics.socket", "neap@.service")
 NAMES = [unit.replace("@.", "@web.") for unit in UNITS]
 EXPOSURE_MOST = 3.0
 
@@ -86,10 +86,11 @@ def vms_outlive_the_daemon(installed):
 
 
 def the_sockets_differ_in_what_they_allow(installed):
-    change, look = (read(installed, unit)["Socket"] for unit in ("neapd.socket", "neapd-ro.socket"))
+    change, look, numbers = (read(installed, f"neapd{unit}.socket")["Socket"] for unit in ("", "-ro", "-metrics"))
     assert (change["ListenStream"], change["FileDescriptorName"]) == ("/run/neapd/neapd.sock", "neapd")
     assert (look["ListenStream"], look["FileDescriptorName"]) == ("/run/neapd/neapd-ro.sock", "neapd-ro")
-    assert change["SocketMode"] == "0660" and look["Service"] == "neapd.service"
+    assert (numbers["ListenStream"], numbers["FileDescriptorName"]) == ("/run/neapd/metrics.sock", "neapd-metrics")
+    assert change["SocketMode"] == "0660" and look["Service"] == numbers["Service"] == "neapd.service"
 
 
 def what_vms_need_is_in_every_sandbox(installed):

@@ -31,6 +31,7 @@
 #include <uv.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "host/hosted.h"
 #include "host/metrics.h"
 #include "host/metrics_text.h"
@@ -398,6 +399,8 @@ int main(int argc, char **argv)
 
 	if (argc != 5 || (vm_count = (unsigned)atoi(argv[3])) > VMS_MAX)
 		return 2;
+	log_set_name("fake-host");
+	log_set_level(LOG_LEVEL_INFO);
 	started_ns = clock_now_ns();
 	for (unsigned i = 0; i < vm_count; i++)
 		vms[i] = make_vm(i);

@@ -68,6 +68,10 @@ class FakeHost:
         return self
 
     def __exit__(self, *_):
+        if not self.process.stdin.closed:
+            self.close()
+
+    def close(self):
         self.process.stdin.close()
         status = self.process.wait(PATIENCE_S)
         complaint = self.process.stderr.read()

@@ -197,24 +197,24 @@ def test_only_get_and_only_what_there_is():
             assert host.get(path).status == 404, path
 
 
-def test_a_port_that_another_has_is_said_and_nothing_is_left():
+def test_a_port_that_another_has_is_said_once_and_had_when_it_is_free():
     with FakeHost() as host:
-        second = FakeHost(port=host.port)
-        assert not second.ready and f"127.0.0.1:{host.port}" in second.process.stderr.read()
-        second.process.wait()
-        assert os.listdir(second.dir) == []
-        shutil.rmtree(second.dir)
+        with FakeHost(port=host.port) as second:
+            assert f"metrics: not at 127.0.0.1:{host.port}, " in second.process.stderr.readline()
+            assert second.get("/metrics").status == 200
+            host.close()
+            assert f"now at 127.0.0.1:{host.port}" in second.process.stderr.readline()
+            assert second.get("/metrics", tcp=True).status == 200
 
 
 def test_the_socket_is_its_owners_alone_and_goes_with_the_server():
-    with FakeHost() as host:
+    with tempfile.TemporaryDirectory(prefix="neap-metrics-") as directory, FakeHost(directory=directory) as host:
         assert stat.S_IMODE(os.stat(host.path).st_mode) == 0o600
-        second = FakeHost(directory=host.dir)
-        assert not second.ready and "another daemon has it" in second.process.stderr.read()
-        second.process.wait()
+        with FakeHost(directory=host.dir) as second:
+            assert "another daemon has it" in second.process.stderr.readline()
+            assert second.get("/metrics", tcp=True).status == 200
         assert host.get("/metrics").status == 200
-        host.process.stdin.close()
-        host.process.wait(fakehost.PATIENCE_S)
+        host.close()
         assert not os.path.exists(host.path)
         left = socket.socket(socket.AF_UNIX)
         left.bind(host.path)

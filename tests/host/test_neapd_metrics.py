@@ -85,12 +85,23 @@ def test_the_page_of_a_daemon_hears_of_its_vms():
         assert "vm.ended" in kinds
 
 
-def test_a_daemon_without_room_for_metrics_serves_its_vms():
+def test_a_port_that_another_has_stops_nothing_and_is_tried_again():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with neapd.Daemon(flags=["--metrics-port", str(taken.getsockname()[1])]) as daemon:
+        port = taken.getsockname()[1]
+        with neapd.Daemon(flags=["--metrics-port", str(port)]) as daemon:
             assert daemon.call("vm.list")["vms"] == []
+            assert value(get(connect_unix(daemon), "/metrics").text, "neap_daemon_uptime_seconds") is not None
+            unix, local = daemon.call("host.info")["metrics"]
+            assert unix == {"at": os.path.join(daemon.runtime, "metrics.sock")}, unix
+            assert local == {"at": f"127.0.0.1:{port}", "error": "another program has that port"}, local
+            assert daemon.said().count(f"127.0.0.1:{port}") == 1, daemon.said()
+            taken.close()
+            neapd.until(lambda: not any("error" in door for door in daemon.call("host.info")["metrics"]),
+                        what="the port that is free again")
+            with socket.create_connection(("127.0.0.1", port), timeout=neapd.PATIENCE_S) as sock:
+                assert get(sock, "/metrics").status == 200
 
 
 def main():

@@ -293,6 +293,9 @@ class HostInfoResult:
     connections: int
     # files that could not be read and were set aside, each as path: reason
     set_aside: List[Any]
+    # where metrics and the page are told: at (a path, or 127.0.0.1:PORT), and error where nobody is answered
+    # now, which is tried again; empty when they are off
+    metrics: List[Any]
 
 
 @dataclasses.dataclass(frozen=True)
