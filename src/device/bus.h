@@ -18,6 +18,14 @@ struct bus_ops {
 	const char *name;
 	void (*read)(void *device, uint64_t offset, void *data, uint32_t len);
 	void (*write)(void *device, uint64_t offset, const void *data, uint32_t len);
+	/* Where writes are lazy: nobody can see what they do before the guest's next access to the
+	 * device that is not such a write. So they may be held back until then, in their order. */
+	const struct bus_span *lazy;
+	unsigned lazy_count;
+};
+
+struct bus_span {
+	uint32_t start, end; /* offsets; the end is not in it */
 };
 
 enum { BUS_MAX_RANGES = 64 };

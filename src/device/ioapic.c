@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/units.h"
 #include "device/board.h"
 
 enum {
@@ -189,7 +190,16 @@ static void mmio_write(void *device, uint64_t offset, const void *data, uint32_t
 	}
 }
 
-const struct bus_ops ioapic_bus_ops = { .name = "ioapic", .read = mmio_read, .write = mmio_write };
+/* The register select only says what the window shows. */
+static const struct bus_span lazy[] = { { IOREGSEL, IOREGSEL + sizeof(uint32_t) } };
+
+const struct bus_ops ioapic_bus_ops = {
+	.name = "ioapic",
+	.read = mmio_read,
+	.write = mmio_write,
+	.lazy = lazy,
+	.lazy_count = ARRAY_LEN(lazy),
+};
 
 static_assert(BOARD_PIN_COUNT <= 64, "a set of pins is a word");
 

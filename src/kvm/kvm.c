@@ -139,6 +139,15 @@ static int check_needed(const struct kvm *kvm, struct err *err)
 		missing, since);
 }
 
+/* KVM API 4.4: the capability's value is the page of the ring. Nothing depends on it but speed. */
+static void read_lazy_ring(struct kvm *kvm)
+{
+	int page = capability(kvm, KVM_CAP_COALESCED_MMIO);
+
+	if (page > 0 && (size_t)page < kvm->run_bytes / GUEST_PAGE_BYTES)
+		kvm->lazy_ring_page = (uint32_t)page;
+}
+
 static void read_limits(struct kvm *kvm)
 {
 	int count = capability(kvm, KVM_CAP_MAX_VCPUS);
@@ -154,6 +163,7 @@ static void read_limits(struct kvm *kvm)
 		kvm->max_vcpus = MAX_XAPIC_VCPUS;
 	kvm->has_tsc_deadline = capability(kvm, KVM_CAP_TSC_DEADLINE_TIMER) > 0;
 	kvm->has_memory_fault_info = capability(kvm, KVM_CAP_MEMORY_FAULT_INFO) > 0;
+	read_lazy_ring(kvm);
 }
 
 static int check_run_size(struct kvm *kvm, struct err *err)

@@ -23,6 +23,7 @@ struct kvm {
 	bool has_tsc_deadline;	    /* KVM_CAP_TSC_DEADLINE_TIMER */
 	bool has_memory_fault_info; /* KVM_CAP_MEMORY_FAULT_INFO */
 	bool has_x2apic_32bit_ids;  /* KVM_CAP_X2APIC_API: APIC ids above 255 */
+	uint32_t lazy_ring_page; /* KVM_CAP_COALESCED_MMIO: where it is in that mapping; 0: none */
 };
 
 /**

@@ -90,6 +90,7 @@ void vcpu_run(struct vcpu *vcpu)
 		int ret = vcpu_ioctl(vcpu, KVM_RUN, NULL);
 
 		count_exit(vcpu);
+		vcpus_do_lazy_writes(vcpu->all);
 		next = ret < 0 ? handle_errno(vcpu, ret) : vcpu_handle_exit(vcpu);
 	} while (next == VCPU_NEXT_RUN);
 }

@@ -266,6 +266,8 @@ static int forget_exits(struct vcpus *vcpus, struct err *err)
 		if (ret < 0)
 			(void)err_set(err, ret, "vCPU %u: KVM keeps its last exit: %m", i);
 	}
+	if (ret == 0)
+		vcpus_drop_lazy_writes(vcpus);
 	return ret;
 }
 

@@ -133,6 +133,7 @@ static struct vcpus *vcpus_alloc(struct vm *vm, const struct vcpus_config *confi
 			(struct vcpu){ .all = vcpus, .index = i, .fd = -1, .run = MAP_FAILED };
 	(void)pthread_mutex_init(&vcpus->control_lock, NULL);
 	(void)pthread_mutex_init(&vcpus->lock, NULL);
+	(void)pthread_mutex_init(&vcpus->lazy_lock, NULL);
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&vcpus->asked, &attr);
@@ -173,6 +174,7 @@ void vcpus_destroy(struct vcpus *vcpus)
 		vcpu_close(&vcpus->each[i]);
 	(void)pthread_cond_destroy(&vcpus->parked);
 	(void)pthread_cond_destroy(&vcpus->asked);
+	(void)pthread_mutex_destroy(&vcpus->lazy_lock);
 	(void)pthread_mutex_destroy(&vcpus->lock);
 	(void)pthread_mutex_destroy(&vcpus->control_lock);
 	free(vcpus->each);

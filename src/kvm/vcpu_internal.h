@@ -52,6 +52,8 @@ struct vcpus {
 
 	pthread_mutex_t control_lock; /* first: one pause, resume or reset at a time */
 
+	pthread_mutex_t lazy_lock; /* one empties the ring of lazy writes: lazy.c, Z2 */
+
 	pthread_mutex_t lock;  /* second: the requests and who is parked */
 	pthread_cond_t asked;  /* a request changed; vCPUs wait here */
 	pthread_cond_t parked; /* the last vCPU parked; vcpus_pause waits here */
@@ -75,6 +77,12 @@ void vcpu_run(struct vcpu *vcpu);
 
 /* run.c: finish an exit that KVM still holds, without entering the guest. Only while parked. */
 int vcpu_finish_exit(struct vcpu *vcpu);
+
+/* lazy.c: hand over all writes that KVM kept back. On a vCPU's thread, before its exit is handled. */
+void vcpus_do_lazy_writes(struct vcpus *vcpus);
+
+/* lazy.c: forget them. While all are parked. */
+void vcpus_drop_lazy_writes(struct vcpus *vcpus);
 
 /* exit.c: what KVM_RUN's return with 0 asks for. */
 enum vcpu_next vcpu_handle_exit(struct vcpu *vcpu);

@@ -30,6 +30,11 @@ int vm_add_irqfd(struct vm *vm, uint32_t gsi, int event_fd, struct err *err);
  */
 int vm_add_ioeventfd(struct vm *vm, gpa_t addr, uint32_t value, int event_fd, struct err *err);
 
+/* KVM API 4.116 KVM_(UN)REGISTER_COALESCED_MMIO: guest writes in this range need not be exits. They
+ * reach vcpu_ops.mmio_write in order, before the next exit of any vCPU does. For registers whose
+ * effect nobody can see earlier than that. Where KVM cannot do it, nothing changes. */
+int vm_add_lazy_writes(struct vm *vm, gpa_t start, uint32_t len_bytes, struct err *err);
+
 /* An I/O APIC pin's redirection, as an MSI. enabled=false removes it. KVM API 4.52. Any thread.
  * @addr is what the guest programmed: destination in bits 19:12, and, where the host's KVM has
  * 32-bit APIC ids, bits 14:8 of the destination in bits 11:5 (KVM_FEATURE_MSI_EXT_DEST_ID). */

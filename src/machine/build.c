@@ -155,6 +155,7 @@ static const struct {
 	{ up_terminal, down_terminal, EXIT_CODE_FAILED, false },
 	{ legacy_devices_create, legacy_devices_destroy, EXIT_CODE_FAILED, true },
 	{ virtio_slots_create, virtio_slots_destroy, EXIT_CODE_FAILED, true },
+	{ board_wire_lazy_writes, NULL, EXIT_CODE_HOST, false },
 	{ up_vcpus, down_vcpus, EXIT_CODE_HOST, false },
 	{ machine_load_guest, NULL, EXIT_CODE_USAGE, false },
 	{ up_io_thread, down_io_thread, EXIT_CODE_FAILED, false },

@@ -8,6 +8,9 @@
 /* A new eventfd whose writes become edges on @gsi. */
 int board_wire_interrupt(struct machine *machine, uint32_t gsi, int *ret_fd, struct err *err);
 
+/* When every device is on the bus: which guest writes need not be exits. */
+int board_wire_lazy_writes(struct machine *machine, struct err *err);
+
 int legacy_devices_create(struct machine *machine, struct err *err);
 void legacy_devices_destroy(struct machine *machine);
 void legacy_devices_reset(struct machine *machine); /* io, vCPUs parked */

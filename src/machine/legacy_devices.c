@@ -75,6 +75,21 @@ int board_wire_interrupt(struct machine *machine, uint32_t gsi, int *ret_fd, str
 	return 0;
 }
 
+int board_wire_lazy_writes(struct machine *machine, struct err *err)
+{
+	int ret = 0;
+
+	for (unsigned i = 0; i < machine->mmio.count && ret == 0; i++) {
+		const struct bus_range *range = &machine->mmio.ranges[i];
+
+		for (unsigned j = 0; j < range->ops->lazy_count && ret == 0; j++)
+			ret = vm_add_lazy_writes(
+				machine->vm, GPA(range->start + range->ops->lazy[j].start),
+				range->ops->lazy[j].end - range->ops->lazy[j].start, err);
+	}
+	return ret;
+}
+
 static int create_serial(struct machine *machine, struct err *err)
 {
 	int ret = board_wire_interrupt(machine, BOARD_SERIAL_GSI, &machine->serial_irq_fd, err);

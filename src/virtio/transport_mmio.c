@@ -3,9 +3,11 @@
  *
  * Threads. vCPU threads call in through the bus. Three registers are used while a guest runs and
  * need no other thread: QueueNotify writes an eventfd, InterruptStatus and InterruptACK are one
- * atomic word. All others are a driver's set-up; they run on the thread that owns the device, so
- * everything else here has that one owner, and a Status write of 0 returns to the guest only when
- * the device has let go of its memory.
+ * atomic word. So do those that say what the device is; they never change. All others are a
+ * driver's set-up; they run on the thread that owns the device, so everything else here has that
+ * one owner, and a Status write of 0 returns to the guest only when the device has let go of its
+ * memory. Most of a set-up is lazy writes (bus.h). They wait in `waiting` and go to the owner
+ * together with the next access that is not one, since each way there and back costs two wake-ups.
  *
  * Invariants
  *  M1  An interrupt's bit is set before its eventfd is written, and only InterruptACK clears bits
@@ -15,12 +17,18 @@
  *  M3  A queue's registers are open only in the state FEATURES_OK and while it is not ready.
  *      A QueueNum that we cannot serve leaves the queue without a size: it will not pass
  *      virtq_check() at DRIVER_OK.
+ *  M4  The owner sees a guest's accesses in the guest's order: whatever goes there takes all that
+ *      waits with it, first. Two vCPUs that order their accesses do it by memory, and a write
+ *      waits under a lock before its vCPU goes on.
+ *  M5  A machine reset forgets what waits: nobody is there who wrote it. A reset by the driver is
+ *      one of its accesses, and keeps the order (M4).
  *
  * Source: virtio 1.2 §4.2.2 "MMIO Device Register Layout".
  */
 #include "virtio/transport_mmio.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,6 +75,21 @@ enum {
 
 enum { INTERRUPT_QUEUE = 1, INTERRUPT_CONFIG = 2, INTERRUPT_ALL = 3 };
 
+/* Selectors, features, a queue's size and addresses. What is between them are registers that are
+ * read-only or do not exist, and ignoring a write can wait, too. Not QueueReady, QueueNotify,
+ * InterruptACK and Status: those act at once. Source: virtio 1.2 §4.2.2, table 4.1. */
+static const struct bus_span lazy[] = {
+	{ REG_DEVICE_FEATURES_SEL, REG_QUEUE_READY },
+	{ REG_QUEUE_DESC_LOW, REG_QUEUE_DEVICE_HIGH + sizeof(uint32_t) },
+};
+
+/* More than a driver writes for one queue. Who writes more goes to the owner more often. */
+enum { WAITING_MAX = 32 };
+
+struct register_write {
+	uint32_t offset, value;
+};
+
 struct virtio_mmio {
 	struct virtio_device *vdev;
 	struct virtio_mmio_host host;
@@ -74,6 +97,10 @@ struct virtio_mmio {
 	int doorbell_fds[VIRTIO_MAX_QUEUES];
 	uint32_t interrupt_status; /* atomic */
 	uint32_t device_features_sel, driver_features_sel, queue_sel;
+
+	pthread_mutex_t lock; /* the two below */
+	unsigned waiting_count;
+	struct register_write waiting[WAITING_MAX];
 };
 
 static void interrupt(struct virtio_mmio *mmio, uint32_t bit)
@@ -122,6 +149,7 @@ int virtio_mmio_create(struct virtio_device *vdev, const struct virtio_mmio_host
 		return err_set(err, -ENOMEM, "virtio-%s: out of memory", vdev->ops->name);
 	*mmio = (struct virtio_mmio){ .vdev = vdev, .host = *host, .irq_fd = irq_fd };
 	memset(mmio->doorbell_fds, -1, sizeof(mmio->doorbell_fds));
+	(void)pthread_mutex_init(&mmio->lock, NULL);
 	for (unsigned i = 0; i < vdev->ops->queue_count; i++) {
 		int fd = event_create();
 
@@ -144,6 +172,7 @@ void virtio_mmio_destroy(struct virtio_mmio *transport)
 		return;
 	for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++)
 		close_fd(&transport->doorbell_fds[i]);
+	(void)pthread_mutex_destroy(&transport->lock);
 	free(transport);
 }
 
@@ -164,6 +193,33 @@ void virtio_mmio_reassert(struct virtio_mmio *transport)
 		event_signal(transport->irq_fd);
 }
 
+/* All that waits, in order; returns how many. */
+static unsigned take_waiting(struct virtio_mmio *mmio, struct register_write writes[WAITING_MAX])
+{
+	unsigned count;
+
+	pthread_mutex_lock(&mmio->lock);
+	count = mmio->waiting_count;
+	memcpy(writes, mmio->waiting, count * sizeof(writes[0]));
+	mmio->waiting_count = 0;
+	pthread_mutex_unlock(&mmio->lock);
+	return count;
+}
+
+/* False: there is no room. */
+static bool put_waiting(struct virtio_mmio *mmio, uint64_t offset, uint32_t value)
+{
+	bool fits;
+
+	pthread_mutex_lock(&mmio->lock);
+	fits = mmio->waiting_count < WAITING_MAX;
+	if (fits)
+		mmio->waiting[mmio->waiting_count++] =
+			(struct register_write){ .offset = (uint32_t)offset, .value = value };
+	pthread_mutex_unlock(&mmio->lock);
+	return fits;
+}
+
 /* The register state that a reset clears with the device. */
 static void reset(struct virtio_mmio *mmio)
 {
@@ -175,6 +231,9 @@ static void reset(struct virtio_mmio *mmio)
 
 void virtio_mmio_reset(struct virtio_mmio *transport)
 {
+	struct register_write forgotten[WAITING_MAX];
+
+	(void)take_waiting(transport, forgotten); /* M5 */
 	reset(transport);
 	transport->device_features_sel = 0;
 	transport->driver_features_sel = 0;
@@ -206,10 +265,6 @@ static uint32_t read_register(struct virtio_mmio *mmio, uint64_t offset)
 	const struct virtq *vq = selected_queue(mmio);
 
 	switch (offset) {
-	case REG_MAGIC: return MAGIC;
-	case REG_VERSION: return VERSION;
-	case REG_DEVICE_ID: return mmio->vdev->ops->device_id;
-	case REG_VENDOR_ID: return VENDOR_ID;
 	case REG_DEVICE_FEATURES: return half(mmio->vdev->offered, mmio->device_features_sel);
 	case REG_QUEUE_NUM_MAX: return vq ? VIRTQ_MAX_SIZE : 0;
 	case REG_QUEUE_READY: return vq && vq->ready;
@@ -220,6 +275,18 @@ static uint32_t read_register(struct virtio_mmio *mmio, uint64_t offset)
 	case REG_SHM_BASE_LOW:
 	case REG_SHM_BASE_HIGH: return UINT32_MAX; /* there is no such region */
 	default: return 0;
+	}
+}
+
+/* What never changes. */
+static bool read_identity(const struct virtio_mmio *mmio, uint64_t offset, uint32_t *ret_value)
+{
+	switch (offset) {
+	case REG_MAGIC: *ret_value = MAGIC; return true;
+	case REG_VERSION: *ret_value = VERSION; return true;
+	case REG_DEVICE_ID: *ret_value = mmio->vdev->ops->device_id; return true;
+	case REG_VENDOR_ID: *ret_value = VENDOR_ID; return true;
+	default: return false;
 	}
 }
 
@@ -290,6 +357,11 @@ static void run_access(void *arg)
 {
 	struct access *access = arg;
 	struct virtio_mmio *mmio = access->mmio;
+	struct register_write earlier[WAITING_MAX];
+	unsigned count = take_waiting(mmio, earlier);
+
+	for (unsigned i = 0; i < count; i++) /* M4 */
+		write_register(mmio, earlier[i].offset, earlier[i].value);
 
 	if (access->offset >= REG_CONFIG && access->to)
 		virtio_read_config(mmio->vdev, access->offset - REG_CONFIG, access->to,
@@ -315,6 +387,14 @@ static bool is_control(uint64_t offset, uint32_t len)
 	return offset < REG_CONFIG && len == sizeof(uint32_t) && is_aligned(offset, len);
 }
 
+static bool is_lazy(uint64_t offset)
+{
+	for (size_t i = 0; i < ARRAY_LEN(lazy); i++)
+		if (offset >= lazy[i].start && offset < lazy[i].end)
+			return true;
+	return false;
+}
+
 static void mmio_read(void *device, uint64_t offset, void *data, uint32_t len)
 {
 	struct virtio_mmio *mmio = device;
@@ -326,7 +406,7 @@ static void mmio_read(void *device, uint64_t offset, void *data, uint32_t len)
 	} else if (is_control(offset, len)) { /* M2 */
 		if (offset == REG_INTERRUPT_STATUS)
 			access.value = __atomic_load_n(&mmio->interrupt_status, __ATOMIC_SEQ_CST);
-		else
+		else if (!read_identity(mmio, offset, &access.value))
 			call_owner(&access);
 		memcpy(data, &access.value, sizeof(access.value));
 	}
@@ -350,7 +430,7 @@ static void mmio_write(void *device, uint64_t offset, const void *data, uint32_t
 	} else if (offset == REG_INTERRUPT_ACK) {
 		(void)__atomic_fetch_and(&mmio->interrupt_status, ~(access.value & INTERRUPT_ALL),
 					 __ATOMIC_SEQ_CST);
-	} else {
+	} else if (!is_lazy(offset) || !put_waiting(mmio, offset, access.value)) {
 		call_owner(&access);
 	}
 }
@@ -359,4 +439,6 @@ const struct bus_ops virtio_mmio_bus_ops = {
 	.name = "virtio-mmio",
 	.read = mmio_read,
 	.write = mmio_write,
+	.lazy = lazy,
+	.lazy_count = ARRAY_LEN(lazy),
 };

@@ -76,6 +76,8 @@ static void mmio_write(void *ctx, uint64_t addr, const void *data, uint32_t len)
 	g->mmio_last_len = len;
 	g->mmio_last_value = 0;
 	memcpy(&g->mmio_last_value, data, len);
+	if (g->log_mmio)
+		log_value(g, (uint32_t)g->mmio_last_value);
 }
 
 static bool is_ram(void *ctx, uint64_t addr, uint32_t len)

@@ -22,7 +22,7 @@ enum {
 	TINY_PORT_LOG = 0x80,
 	TINY_PORT_DONE = 0x81,
 	TINY_EOI_LOG = 0xe0100, /* plus the vector, logged and posted as done */
-	TINY_LOG_MAX = 4096,
+	TINY_LOG_MAX = 8192,
 	TINY_END_TEXT_BYTES = 4096,
 };
 
@@ -87,6 +87,7 @@ struct tiny_guest {
 	uint32_t log[TINY_LOG_MAX];
 	sem_t done;
 
+	bool log_mmio; /* values written to MMIO, too */
 	atomic_uint pio_reads, mmio_reads, mmio_writes;
 	uint64_t mmio_last_value, mmio_last_addr;
 	uint32_t mmio_last_len;
