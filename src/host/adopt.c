@@ -24,6 +24,7 @@
 #include "host/definition.h"
 #include "host/handlers.h"
 #include "host/idempotency.h"
+#include "host/life_words.h"
 #include "host/lifecycle.h"
 
 enum {
@@ -89,6 +90,22 @@ static void remember_run(struct hosted *vm)
 			     vm->definition.idempotency_digest, ran);
 }
 
+static void recall(struct hosted *vm, const json_t *object)
+{
+	vm->restarts = (unsigned)json_integer_value(json_object_get(object, "restarts"));
+	vm->failures = (unsigned)json_integer_value(json_object_get(object, "failures"));
+	vm->end_is_wanted = json_is_true(json_object_get(object, "end_is_wanted"));
+}
+
+/* It was going to be started. */
+static void take_wait(struct hosted *vm, const json_t *object)
+{
+	const char *reason = json_string_value(json_object_get(object, "reason"));
+
+	(void)snprintf(vm->reason, sizeof(vm->reason), "%s", reason ? reason : "");
+	life_go_on_waiting(vm);
+}
+
 /* True: the record is fine, or its VM is gone for good. */
 static bool take_record(void *ctx, const char *name, const json_t *object, struct err *err)
 {
@@ -97,8 +114,9 @@ static bool take_record(void *ctx, const char *name, const json_t *object, struc
 	bool is_transient = json_is_true(json_object_get(object, "transient"));
 	struct process_identity identity;
 	struct hosted *vm = host_find(host, name);
+	bool has_process = json_object_get(object, "pid") != NULL;
 
-	if (!uuid || !read_identity(object, &identity))
+	if (!uuid || ((has_process || is_transient) && !read_identity(object, &identity)))
 		return err_set(err, -EINVAL, "it names no process"), false;
 	if (!vm && is_transient)
 		vm = add_transient(host, json_object_get(object, "definition"), err);
@@ -106,8 +124,10 @@ static bool take_record(void *ctx, const char *name, const json_t *object, struc
 		return false;
 	if (!vm || strcmp(vm->definition.uuid, uuid) != 0)
 		return err_set(err, -ENOENT, "no VM %s of that UUID is stored", name), false;
-	vm->restarts = (unsigned)json_integer_value(json_object_get(object, "restarts"));
-	if (life_adopt(vm, &identity, err) < 0) {
+	recall(vm, object);
+	if (!has_process) {
+		take_wait(vm, object);
+	} else if (life_adopt(vm, &identity, err) < 0) {
 		log_info("host", "%s ended meanwhile", name);
 		life_ended_unseen(vm);
 	} else if (is_transient && vm->definition.idempotency_key) {

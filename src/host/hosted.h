@@ -48,6 +48,8 @@ struct hosted {
 		*state;	  /* a name of states.def or host_states.def; "stopped" without a process */
 	char reason[512]; /* in words; "" when there is nothing to say */
 	unsigned restarts;	       /* since somebody started it */
+	unsigned failures;	       /* ends in a row that were restarted */
+	bool end_is_wanted;	       /* somebody asked what runs to end */
 	uint64_t started_ns, ended_ns; /* clock_now_ns(); 0: not since this daemon began */
 	struct process_end end;	       /* of the last run, when ended_ns > 0 */
 

@@ -24,7 +24,8 @@
  *  L2  Every job that waits for a start or an end is ended by the event that decides it.
  *  L3  What somebody asked to end (vm.stop, vm.kill, neap kill, a signal: EXIT_CODE_KILLED) is not started
  *      again. A start that a client asked for and that failed is told to it, and not tried again.
- *  L4  The run is on record from its first moment to its end, so a daemon that dies in between knows it.
+ *  L4  A run is on record from its first moment to its end, with whether it shall end; and so is a start
+ *      that waits and that nobody but we want. A daemon that dies in between is followed by one that knows.
  *  L5  The wait before a restart doubles, and begins anew after a minute of running.
  *  L6  What is asked to end and has not after KILL_GRACE gets SIGKILL, again and again.
  */
@@ -43,6 +44,7 @@
 #include "host/contact.h"
 #include "host/host_internal.h"
 #include "host/jobs.h"
+#include "host/life_words.h"
 #include "host/restart.h"
 
 #define CALM_NS	      (60 * NS_PER_S) /* L5 */
@@ -73,9 +75,7 @@ struct life {
 	struct hosted *vm;
 	enum life_state state;
 	uint64_t alarm_ns;
-	unsigned failures;  /* ends in a row that were restarted */
-	bool is_ours;	    /* this start was the policy's, not a client's */
-	bool end_is_wanted; /* L3 */
+	bool is_ours; /* this start was the policy's, not a client's */
 	struct broker_wait *wait;
 	struct job_list starters, enders;
 	/* What comes with an event, while it is handled. */
@@ -134,6 +134,18 @@ static void set_alarm(struct hosted *vm, uint64_t in_ns)
 	host_alarm(vm->host, vm->life->alarm_ns);
 }
 
+/* L4 */
+static void keep_record(struct hosted *vm)
+{
+	const struct life *life = vm->life;
+
+	if (vm->process || life->state == LIFE_RESTARTING ||
+	    (life->state == LIFE_PENDING && life->is_ours))
+		roster_record_run(vm);
+	else
+		roster_forget_run(vm);
+}
+
 static void forget_transient(struct hosted *vm)
 {
 	if (!vm->is_transient || vm->life->state != LIFE_STOPPED)
@@ -156,7 +168,7 @@ static void answer_starters(struct hosted *vm)
 static uint64_t plan_restart(struct hosted *vm)
 {
 	const struct host_config *config = vm->host->config;
-	uint64_t ms = restart_backoff_ms(++vm->life->failures, config->vm.restart_least_ms,
+	uint64_t ms = restart_backoff_ms(++vm->failures, config->vm.restart_least_ms,
 					 config->vm.restart_most_ms);
 
 	set_alarm(vm, ms * NS_PER_MS);
@@ -172,6 +184,7 @@ static void not_started(struct hosted *vm, int code, const char *sentence)
 	jobs_fail_all(&vm->life->starters, code, sentence); /* L2 */
 	if (vm->life->is_ours && vm->definition.restart != HOSTED_RESTART_NEVER)
 		(void)plan_restart(vm);
+	keep_record(vm);
 	forget_transient(vm);
 }
 
@@ -228,7 +241,7 @@ static void spawn(struct hosted *vm)
 	json_decref(vm->running_config);
 	vm->running_config = json_incref(vm->definition.config);
 	set_state(vm, LIFE_STARTING, "starting", "");
-	roster_record_run(vm); /* L4 */
+	keep_record(vm);
 }
 
 static void on_room(void *ctx, struct broker_vm *broker_vm)
@@ -239,6 +252,12 @@ static void on_room(void *ctx, struct broker_vm *broker_vm)
 	happen(vm, LIFE_ROOM);
 }
 
+static void wait_for_memory(struct hosted *vm)
+{
+	set_state(vm, LIFE_PENDING, "pending", "its start waits for memory");
+	keep_record(vm);
+}
+
 static void begin(struct hosted *vm)
 {
 	struct life *life = vm->life;
@@ -246,17 +265,17 @@ static void begin(struct hosted *vm)
 	int ret;
 
 	life->alarm_ns = 0;
-	life->end_is_wanted = false;
+	vm->end_is_wanted = false;
 	if (life->job) { /* a client's */
 		job_wait(life->job, &life->starters);
-		vm->restarts = life->failures = 0;
+		vm->restarts = vm->failures = 0;
 		life->is_ours = false;
 	}
 	ret = books_admit(vm, life->may_wait, on_room, &life->wait, &err);
 	if (ret == 0)
 		spawn(vm);
 	else if (ret == -EINPROGRESS)
-		set_state(vm, LIFE_PENDING, "pending", "its start waits for memory");
+		wait_for_memory(vm);
 	else
 		not_started(vm, ret == -ENOMEM ? API_ERROR_NO_MEMORY : API_ERROR_INTERNAL,
 			    err.text);
@@ -292,35 +311,14 @@ static void refuse(struct hosted *vm)
 
 static void up(struct hosted *vm)
 {
-	const struct process_identity *identity = process_identity(vm->process);
-
 	set_state(vm, LIFE_UP, api_state_name(API_STATE_RUNNING), "");
 	vm->started_ns = clock_now_ns();
-	host_publish(vm->host, vm, "vm.started",
-		     json_pack("{s:s, s:i, s:i}", "uuid", vm->definition.uuid, "pid",
-			       (int)identity->pid, "restarts", (int)vm->restarts));
+	life_tell_started(vm);
 	contact_open(vm);
 	answer_starters(vm); /* L2 */
 }
 
 /* --- ending -------------------------------------------------------------------------------------- */
-
-static json_t *state_now(const struct hosted *vm)
-{
-	return json_pack("{s:s}", "state", vm->state);
-}
-
-static void publish_end(struct hosted *vm, bool restarts, uint64_t in_ms)
-{
-	json_t *data =
-		json_pack("{s:s, s:s}", "uuid", vm->definition.uuid, "reason", vm->end.reason);
-
-	if (vm->end.has_exit_code)
-		(void)json_object_set_new(data, "exit_code", json_integer(vm->end.exit_code));
-	if (restarts)
-		(void)json_object_set_new(data, "restart_in_ms", json_integer((json_int_t)in_ms));
-	host_publish(vm->host, vm, "vm.ended", data);
-}
 
 /* vm->end is what is known of it. */
 static void conclude(struct hosted *vm, bool restarts)
@@ -331,8 +329,9 @@ static void conclude(struct hosted *vm, bool restarts)
 	set_state(vm, LIFE_STOPPED, "stopped", vm->end.reason);
 	if (restarts)
 		in_ms = plan_restart(vm);
-	publish_end(vm, restarts, in_ms);
-	roster_forget_run(vm);
+	vm->end_is_wanted = false;
+	life_tell_ended(vm, restarts, in_ms);
+	keep_record(vm);
 }
 
 static void release(struct hosted *vm, const char *why)
@@ -358,26 +357,26 @@ static void ended(struct hosted *vm)
 {
 	struct life *life = vm->life;
 	bool was_up = life->state == LIFE_UP;
-	bool restarts = !life->end_is_wanted && !vm->is_transient && (was_up || life->is_ours) &&
+	bool restarts = !vm->end_is_wanted && !vm->is_transient && (was_up || life->is_ours) &&
 			restart_follows(vm->definition.restart, &vm->end); /* L3 */
 	char text[ERR_TEXT_BYTES];
 
 	take_last_words(vm);
 	if (was_up && clock_now_ns() - vm->started_ns >= CALM_NS)
-		life->failures = 0; /* L5 */
+		vm->failures = 0; /* L5 */
 	(void)snprintf(text, sizeof(text), "%s ended: %.400s", vm->definition.name, vm->end.reason);
 	release(vm, text);
 	conclude(vm, restarts);
 	jobs_fail_all(&life->starters, API_ERROR_INTERNAL, text); /* L2 */
 	while (life->enders.first)
-		job_done(life->enders.first, state_now(vm));
+		job_done(life->enders.first, life_describe_state(vm));
 	forget_transient(vm);
 }
 
 static void at_rest(struct hosted *vm)
 {
 	if (is_of_selection(vm->life->job))
-		job_done(vm->life->job, state_now(vm));
+		job_done(vm->life->job, life_describe_state(vm));
 	else
 		job_fail(vm->life->job, API_ERROR_STATE, "%s is stopped", vm->definition.name);
 }
@@ -398,14 +397,23 @@ static void give_up(struct hosted *vm)
 	(void)snprintf(text, sizeof(text), "%s was stopped before it ran", vm->definition.name);
 	stop_waiting(vm);
 	set_state(vm, LIFE_STOPPED, "stopped", "stopped before it ran");
+	keep_record(vm);
 	jobs_fail_all(&vm->life->starters, API_ERROR_STATE, text);
-	job_done(job, state_now(vm));
+	job_done(job, life_describe_state(vm));
 	forget_transient(vm);
+}
+
+static void want_end(struct hosted *vm, bool is_wanted)
+{
+	if (vm->end_is_wanted == is_wanted)
+		return;
+	vm->end_is_wanted = is_wanted;
+	keep_record(vm);
 }
 
 static void button(struct hosted *vm)
 {
-	vm->life->end_is_wanted = vm->life->state == LIFE_UP;
+	want_end(vm, vm->life->state == LIFE_UP);
 	contact_ask(vm->life->job, "vm.stop", NULL);
 }
 
@@ -423,7 +431,7 @@ static void end_it(struct hosted *vm)
 	struct life *life = vm->life;
 
 	job_wait(life->job, &life->enders);
-	life->end_is_wanted = true;
+	want_end(vm, true);
 	if (contact_is_silent(vm)) {
 		slay(vm);
 		return;
@@ -444,15 +452,13 @@ static void adopted(struct hosted *vm)
 
 	stop_waiting(vm);
 	vm->is_adopted = true;
-	vm->life->end_is_wanted = vm->life->is_ours = false;
+	vm->life->is_ours = false;
 	vm->started_ns = clock_now_ns(); /* until it says better */
 	set_state(vm, LIFE_UP, api_state_name(API_STATE_RUNNING), "");
 	if (books_enter(vm, &err) < 0)
 		log_warn("host", "%s is in no pool's books: %s", vm->definition.name, err.text);
-	roster_record_run(vm); /* L4 */
-	host_publish(vm->host, vm, "vm.adopted",
-		     json_pack("{s:s, s:i}", "uuid", vm->definition.uuid, "pid",
-			       (int)process_identity(vm->process)->pid));
+	keep_record(vm);
+	life_tell_adopted(vm);
 	contact_open(vm);
 	answer_starters(vm);
 }
@@ -482,8 +488,16 @@ void life_ended_unseen(struct hosted *vm)
 		vm->end = (struct process_end){ 0 };
 		(void)snprintf(vm->end.reason, sizeof(vm->end.reason), "%s", unseen);
 	}
-	conclude(vm, !vm->is_transient && restart_follows(vm->definition.restart, &vm->end));
+	conclude(vm, !vm->is_transient && !vm->end_is_wanted &&
+			     restart_follows(vm->definition.restart, &vm->end));
 	forget_transient(vm);
+}
+
+void life_go_on_waiting(struct hosted *vm)
+{
+	vm->life->is_ours = true;
+	vm->failures -= vm->failures > 0; /* it was counted when it began to wait */
+	(void)plan_restart(vm);
 }
 
 void life_mistaken(struct hosted *vm)
@@ -491,14 +505,15 @@ void life_mistaken(struct hosted *vm)
 	log_warn("host", "process %d is not %s (%s): left alone",
 		 (int)process_identity(vm->process)->pid, vm->definition.name, vm->definition.uuid);
 	release(vm, "it is another VM");
+	vm->end_is_wanted = false;
 	set_state(vm, LIFE_STOPPED, "stopped", "another VM of that name runs");
-	roster_forget_run(vm);
+	keep_record(vm);
 	forget_transient(vm);
 }
 
 void life_guest_reset(struct hosted *vm)
 {
-	vm->life->end_is_wanted = vm->life->enders.first != NULL;
+	want_end(vm, vm->life->enders.first != NULL);
 }
 
 /* --- what happens -------------------------------------------------------------------------------- */
@@ -576,10 +591,4 @@ void life_on_alarm(struct hosted *vm, uint64_t now_ns)
 		return;
 	vm->life->alarm_ns = 0;
 	happen(vm, LIFE_ALARM);
-}
-
-json_t *life_describe_start(const struct hosted *vm)
-{
-	return json_pack("{s:i, s:s}", "pid", (int)process_identity(vm->process)->pid, "state",
-			 vm->state);
 }

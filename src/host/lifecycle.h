@@ -31,6 +31,8 @@ void life_kill(struct job *job);
 int life_adopt(struct hosted *vm, const struct process_identity *identity, struct err *err);
 /* What is on record ended while no daemon was there. */
 void life_ended_unseen(struct hosted *vm);
+/* What is on record was going to be started, and nobody was there to do it. */
+void life_go_on_waiting(struct hosted *vm);
 /* The process says it is another VM: it is not ours. */
 void life_mistaken(struct hosted *vm);
 /* The guest goes on after all: a request to stop is no longer why it might end. */
@@ -38,9 +40,6 @@ void life_guest_reset(struct hosted *vm);
 
 void life_on_alarm(struct hosted *vm, uint64_t now_ns);
 uint64_t life_alarm_ns(const struct hosted *vm); /* 0: none */
-
-/* {pid, state} of one that runs: a new reference. */
-json_t *life_describe_start(const struct hosted *vm);
 
 /* True when it has no process and none is wanted: it may be deleted. */
 bool life_is_at_rest(const struct hosted *vm);

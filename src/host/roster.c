@@ -6,7 +6,8 @@
  *
  * Two files tell of a VM: its definition (STORE_VMS), as long as it is stored; and its run
  * (STORE_RUNS), as long as its process lives. The second lets a daemon that comes after us know it again
- * by its process, even while it does not answer; of a transient VM it is all there is.
+ * by its process, even while it does not answer; of a transient VM it is all there is. A record without
+ * a process is that of a VM that is going to be started, after a pause or when there is memory.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -175,15 +176,25 @@ int roster_store(struct hosted *vm, struct err *err)
 	return write_object(vm, STORE_VMS, definition_to_json(&vm->definition), err);
 }
 
+static void add_process(json_t *object, const struct process_identity *identity)
+{
+	(void)json_object_set_new(object, "pid", json_integer(identity->pid));
+	(void)json_object_set_new(object, "start_ticks",
+				  json_integer((json_int_t)identity->start_ticks));
+}
+
 /* What a run's record has beside what identifies the process is what only we know. */
 static json_t *run_to_json(const struct hosted *vm)
 {
-	const struct process_identity *identity = process_identity(vm->process);
 	json_t *object =
-		json_pack("{s:s, s:i, s:I, s:b, s:i}", "uuid", vm->definition.uuid, "pid",
-			  (int)identity->pid, "start_ticks", (json_int_t)identity->start_ticks,
-			  "transient", vm->is_transient, "restarts", (int)vm->restarts);
+		json_pack("{s:s, s:b, s:i, s:i, s:b}", "uuid", vm->definition.uuid, "transient",
+			  vm->is_transient, "restarts", (int)vm->restarts, "failures",
+			  (int)vm->failures, "end_is_wanted", vm->end_is_wanted);
 
+	if (object && vm->process)
+		add_process(object, process_identity(vm->process));
+	else if (object)
+		(void)json_object_set_new(object, "reason", json_string(vm->reason));
 	if (object && vm->is_transient)
 		(void)json_object_set_new(object, "definition",
 					  definition_to_json(&vm->definition));
@@ -194,9 +205,9 @@ void roster_record_run(struct hosted *vm)
 {
 	struct err err = { 0 };
 
-	if (vm->process && write_object(vm, STORE_RUNS, run_to_json(vm), &err) < 0)
-		log_warn("host", "%s runs, and that is not on record: %s", vm->definition.name,
-			 err.text);
+	if (write_object(vm, STORE_RUNS, run_to_json(vm), &err) < 0)
+		log_warn("host", "%s %s, and that is not on record: %s", vm->definition.name,
+			 vm->process ? "runs" : "waits for its start", err.text);
 }
 
 void roster_forget_run(struct hosted *vm)

@@ -116,6 +116,46 @@ class Adoption(OneDaemon):
         self.assertEqual((vms["quiet"]["state"], vms["done"]["state"]), ("stopped", "stopped"))
         self.assertNotIn("brief", vms)
 
+    def test_a_restart_that_waits_outlives_the_daemon_and_so_does_its_pause(self):
+        self.daemon.stop()
+        self.daemon.flags += ["--restart-least", "300"]
+        daemon = self.daemon
+        daemon.start()
+        daemon.create("one", restart="on-failure", config={"boot": {"cmdline": 'run="exit 3"'}})
+        daemon.listen()
+        daemon.call("vm.start", vm="one")
+        self.assertEqual(daemon.event("vm.ended", "one")["data"]["restart_in_ms"], 300)
+        self.assertEqual(daemon.event("vm.ended", "one")["data"]["restart_in_ms"], 600)
+        self.restart()
+        vm = daemon.vms()["one"]
+        self.assertEqual((vm["state"], vm["restarts"]), ("restarting", 1))
+        self.assertIn("error status", vm["reason"])
+        daemon.listen()
+        self.assertEqual(daemon.event("vm.started", "one")["data"]["restarts"], 2)
+        self.assertEqual(daemon.event("vm.ended", "one")["data"]["restart_in_ms"], 1200)
+        self.assertEqual(daemon.call("vm.kill", vm="one"), {"state": "stopped"})
+        self.restart()
+        self.assertEqual(daemon.state("one"), "stopped")
+
+    def test_who_was_asked_to_end_is_not_started_again_by_the_next_daemon(self):
+        daemon = self.daemon
+        for name in "before", "after":
+            daemon.create(name, restart="always")
+        pids = {row["vm"]: row["result"]["pid"] for row in daemon.call("vm.start", selector="all")["results"]}
+        for name, pid in pids.items():
+            daemon.type(name, "stat").close()
+            daemon.call("vm.pause", vm=name)  # so it sees the button when there is another daemon, or none
+            daemon.call("vm.stop", vm=name)
+        daemon.kill()
+        os.kill(pids["before"], signal.SIGKILL)
+        neapd.until(lambda: not neapd.is_alive(pids["before"]), what="the end of one")
+        daemon.start()
+        self.assertEqual(daemon.state("before"), "stopped")
+        daemon.listen()
+        daemon.call("vm.resume", vm="after")
+        self.assertNotIn("restart_in_ms", daemon.event("vm.ended", "after")["data"])
+        self.assertEqual(daemon.state("after"), "stopped")
+
     def test_a_vm_that_does_not_answer_is_known_all_the_same(self):
         daemon = self.daemon
         daemon.create("one")

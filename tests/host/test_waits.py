@@ -54,6 +54,22 @@ class Waits(unittest.TestCase):
         daemon.event("vm.started", "late")  # what was begun went on
         daemon.until_state("late", "running")
 
+    def test_what_the_daemon_itself_waits_to_start_outlives_it(self):
+        daemon = self.daemon
+        holder = neapvm.free_huge_pages() * 2 * 3 // 4 // 2 * 2
+        daemon.create("late", config=huge(holder), autostart=True)
+        daemon.run("holder", config=huge(holder, reserve=True))
+        daemon.stop()
+        os.unlink(os.path.join(daemon.runtime, "booted"))
+        for _ in range(2):
+            daemon.start()
+            daemon.until_state("late", "pending")
+            daemon.kill()
+        daemon.start()
+        daemon.listen()
+        daemon.call("vm.kill", vm="holder")
+        daemon.event("vm.started", "late")
+
     def test_what_waits_can_be_stopped_and_is_forgotten_if_transient(self):
         daemon = self.daemon
         holder = neapvm.free_huge_pages() * 2 * 3 // 4 // 2 * 2
