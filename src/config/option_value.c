@@ -12,10 +12,10 @@
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
-#include <uuid/uuid.h>
 
 #include "base/fd.h"
 #include "base/units.h"
+#include "base/uuid.h"
 #include "config/suggest.h"
 
 static void *field(void *config, const struct option_row *row)
@@ -185,14 +185,14 @@ static int set_uuid_text(void *config, const struct option_row *row, const char 
 			 struct err *err)
 {
 	char quoted[QUOTE_BYTES];
-	uuid_t uuid;
+	uint8_t uuid[UUID_BYTES];
 
-	if (uuid_parse(text, uuid) < 0)
+	if (!uuid_parse(text, uuid))
 		return err_set(err, -EINVAL,
 			       "%s is not a UUID; one looks like "
 			       "123e4567-e89b-42d3-a456-426614174000",
 			       quote_text(text, quoted));
-	uuid_unparse_lower(uuid, field(config, row));
+	uuid_format(uuid, field(config, row));
 	return 0;
 }
 

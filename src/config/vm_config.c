@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uuid/uuid.h>
 
 #include "base/units.h"
 #include "config/options.h"
@@ -15,17 +14,16 @@ enum { NAME_DIGITS = 6 };
 
 void vm_config_init(struct vm_config *config)
 {
-	uuid_t uuid;
+	uint8_t uuid[UUID_BYTES];
 
 	options_init(&vm_options, config);
-	uuid_generate_random(uuid);
-	uuid_unparse_lower(uuid, config->uuid);
+	uuid_make(uuid);
+	uuid_format(uuid, config->uuid);
 	(void)snprintf(config->name, sizeof(config->name), "vm-%.*s", NAME_DIGITS, config->uuid);
 }
 
-void vm_config_uuid(const struct vm_config *config, uint8_t ret_uuid[VM_UUID_BYTES])
+void vm_config_uuid(const struct vm_config *config, uint8_t ret_uuid[UUID_BYTES])
 {
-	_Static_assert(sizeof(uuid_t) == VM_UUID_BYTES, "one size of a UUID");
 	(void)uuid_parse(config->uuid, ret_uuid); /* it was checked when it was set */
 }
 

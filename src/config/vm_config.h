@@ -13,17 +13,18 @@
 
 #include "base/err.h"
 #include "base/units.h"
+#include "base/uuid.h"
 #include "policy/policy.h"
 
-enum { VM_NAME_BYTES = 64, VM_UUID_BYTES = 16 };
+enum { VM_NAME_BYTES = 64 };
 
 enum vm_pages { VM_PAGES_2M, VM_PAGES_4K };
 enum vm_console { VM_CONSOLE_SERIAL, VM_CONSOLE_VIRTIO }; /* which one gets typed input */
 enum vm_on_reset { VM_ON_RESET_RESTART, VM_ON_RESET_STOP };
 
 struct vm_config {
-	char name[VM_NAME_BYTES]; /* [A-Za-z0-9][A-Za-z0-9._-]*, chosen if not given */
-	char uuid[37];		  /* chosen if not given */
+	char name[VM_NAME_BYTES];   /* [A-Za-z0-9][A-Za-z0-9._-]*, chosen if not given */
+	char uuid[UUID_TEXT_BYTES]; /* chosen if not given */
 	unsigned cpus;
 
 	struct {
@@ -83,7 +84,7 @@ static inline uint64_t vm_config_frame_bytes(const struct vm_config *config)
 bool vm_name_is_valid(const char *untrusted_text);
 
 /* The UUID as bytes, in the order in which it is written. */
-void vm_config_uuid(const struct vm_config *config, uint8_t ret_uuid[VM_UUID_BYTES]);
+void vm_config_uuid(const struct vm_config *config, uint8_t ret_uuid[UUID_BYTES]);
 
 /* Defaults from options.def, with a random UUID and a name made from it. */
 void vm_config_init(struct vm_config *config);

@@ -88,7 +88,6 @@ static struct ram_config ram_config_of(struct machine *machine)
 			    .ctx = machine },
 	};
 
-	_Static_assert((int)RAM_UUID_BYTES == (int)VM_UUID_BYTES, "one size of a UUID");
 	vm_config_uuid(config, ram.swap.vm_uuid);
 	return ram;
 }

@@ -279,7 +279,7 @@ uint64_t policy_first_balloon_bytes(const struct machine *machine)
 /* Any 64 bits of a random UUID. */
 static uint64_t phase_seed(const struct vm_config *config)
 {
-	uint8_t uuid[VM_UUID_BYTES];
+	uint8_t uuid[UUID_BYTES];
 	uint64_t seed;
 
 	vm_config_uuid(config, uuid);

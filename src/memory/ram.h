@@ -15,12 +15,13 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/uuid.h"
 #include "memory/frame_state.h"
 #include "memory/layout.h"
 
 struct ram; /* opaque; ram_internal.h inside memory/ */
 
-enum { RAM_UUID_BYTES = 16, BLOCK_PAGES = 512, BLOCK_PAGE_WORDS = BLOCK_PAGES / 64 };
+enum { BLOCK_PAGES = 512, BLOCK_PAGE_WORDS = BLOCK_PAGES / 64 };
 
 /* What the memory tells and asks by itself, on its own threads; each may be NULL. They return at
  * once. */
@@ -44,7 +45,7 @@ struct ram_swap_config {
 	const char *dir;     /* NULL: no swap */
 	uint64_t size_bytes; /* 0: as large as guest RAM */
 	bool encrypt, compress;
-	uint8_t vm_uuid[RAM_UUID_BYTES];
+	uint8_t vm_uuid[UUID_BYTES];
 };
 
 struct ram_config {

@@ -60,7 +60,7 @@ struct swap_store {
 	uint64_t size_bytes;
 	uint64_t block_count;
 	bool encrypt, compress;
-	uint8_t vm_uuid[SWAP_UUID_BYTES];
+	uint8_t vm_uuid[UUID_BYTES];
 	struct locked_area key;
 	struct swap_entry *entries;
 	struct swap_extents extents;

@@ -12,10 +12,10 @@
 #include "memory/swap_pack.h"
 
 #include <errno.h>
-#include <lz4.h>
 #include <string.h>
 
 #include "base/bitmap.h"
+#include "memory/swap_lz4.h"
 
 enum { SAMPLE_PAGES = 8, PREFIX_BYTES = sizeof(uint32_t) };
 
@@ -89,7 +89,8 @@ int swap_pack_scatter(const uint8_t *payload, size_t len, uint8_t *data, uint32_
 	return 0;
 }
 
-static bool sample_pays(const uint8_t *payload, size_t len, uint8_t *out, void *state)
+static bool sample_pays(const struct lz4 *lz4, const uint8_t *payload, size_t len, uint8_t *out,
+			void *state)
 {
 	uint64_t pages = bytes_to_pages(len), step = pages / SAMPLE_PAGES;
 	const int page_bytes = (int)GUEST_PAGE_BYTES;
@@ -98,9 +99,9 @@ static bool sample_pays(const uint8_t *payload, size_t len, uint8_t *out, void *
 	if (pages < UINT64_C(2) * SAMPLE_PAGES)
 		return true; /* as quickly tried as sampled */
 	for (uint64_t page = 0; page < step * SAMPLE_PAGES; page += step) {
-		int now = LZ4_compress_fast_extState(state,
-						     (const char *)payload + pages_to_bytes(page),
-						     (char *)out, page_bytes, page_bytes, 1);
+		int now = lz4->LZ4_compress_fast_extState(
+			state, (const char *)payload + pages_to_bytes(page), (char *)out,
+			page_bytes, page_bytes, 1);
 
 		before += page_bytes;
 		after += now > 0 ? now : page_bytes;
@@ -118,19 +119,23 @@ static size_t most_packed_bytes(size_t len)
 
 size_t swap_pack_state_bytes(void)
 {
-	return (size_t)LZ4_sizeofState();
+	const struct lz4 *lz4 = lz4_get(NULL);
+
+	return lz4 ? (size_t)lz4->LZ4_sizeofState() : 0;
 }
 
 size_t swap_pack_compress(const uint8_t *payload, size_t len, uint8_t *out, void *state)
 {
+	const struct lz4 *lz4 = lz4_get(NULL);
 	size_t most = most_packed_bytes(len);
 	uint32_t packed;
 	int got;
 
-	if (most == 0 || !sample_pays(payload, len, out, state))
+	if (!lz4 || most == 0 || !sample_pays(lz4, payload, len, out, state))
 		return 0;
-	got = LZ4_compress_fast_extState(state, (const char *)payload, (char *)out + PREFIX_BYTES,
-					 (int)len, (int)(most - PREFIX_BYTES), 1);
+	got = lz4->LZ4_compress_fast_extState(state, (const char *)payload,
+					      (char *)out + PREFIX_BYTES, (int)len,
+					      (int)(most - PREFIX_BYTES), 1);
 	if (got <= 0)
 		return 0;
 	packed = (uint32_t)got;
@@ -140,13 +145,14 @@ size_t swap_pack_compress(const uint8_t *payload, size_t len, uint8_t *out, void
 
 int swap_pack_expand(const uint8_t *packed, size_t packed_capacity, uint8_t *out, size_t capacity)
 {
+	const struct lz4 *lz4 = lz4_get(NULL);
 	uint32_t len;
 	int got;
 
 	memcpy(&len, packed, PREFIX_BYTES);
-	if (len > packed_capacity - PREFIX_BYTES)
+	if (!lz4 || len > packed_capacity - PREFIX_BYTES)
 		return -EBADMSG;
-	got = LZ4_decompress_safe((const char *)packed + PREFIX_BYTES, (char *)out, (int)len,
-				  (int)capacity);
+	got = lz4->LZ4_decompress_safe((const char *)packed + PREFIX_BYTES, (char *)out, (int)len,
+				       (int)capacity);
 	return got < 0 ? -EBADMSG : got;
 }

@@ -40,7 +40,8 @@ struct swap_payload swap_pack_gather(const uint8_t *data, uint32_t data_pages,
 /* The opposite, into zeros. 0; -EBADMSG: not what swap_pack_gather() makes. */
 int swap_pack_scatter(const uint8_t *payload, size_t len, uint8_t *data, uint32_t data_pages);
 
-/* What compressing needs beside its buffers: 16 KiB and some. */
+/* What compressing needs beside its buffers: 16 KiB and some. Without LZ4 (swap_lz4.h) it is nothing,
+ * nothing can be compressed, and nothing expanded. */
 size_t swap_pack_state_bytes(void);
 
 /* Length of @payload in @out, SWAP_PACKED_BYTES long; 0 when it does not pay. @state is

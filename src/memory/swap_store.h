@@ -27,6 +27,7 @@
 
 #include "base/err.h"
 #include "base/units.h"
+#include "base/uuid.h"
 
 struct swap_store;  /* opaque; swap_internal.h inside memory/ */
 struct swap_worker; /* opaque */
@@ -35,7 +36,6 @@ struct swap_worker; /* opaque */
 enum {
 	SWAP_BLOCK_PAGES = HUGE_FRAME_BYTES / GUEST_PAGE_BYTES,
 	SWAP_LIVE_WORDS = SWAP_BLOCK_PAGES / 64,
-	SWAP_UUID_BYTES = 16,
 	/* Failed writes after which nothing more is written. */
 	SWAP_MAX_WRITE_ERRORS = 8
 };
@@ -44,7 +44,7 @@ struct swap_config {
 	const char *dir;      /* a directory on a disk; the file in it never has a name */
 	uint64_t size_bytes;  /* of the file, allocated when it is opened; rounded up to 2 MiB */
 	uint64_t block_count; /* blocks are 0 .. block_count - 1 */
-	uint8_t vm_uuid[SWAP_UUID_BYTES]; /* part of what every block's tag covers */
+	uint8_t vm_uuid[UUID_BYTES]; /* part of what every block's tag covers */
 	bool encrypt;
 	bool compress;
 };

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "memory/swap_internal.h"
+#include "memory/swap_lz4.h"
 #include "memory/swap_pack.h"
 #include "memory/swap_parts.h"
 
@@ -47,9 +48,15 @@ struct image {
 static int open_buffers(struct swap_worker *worker, struct err *err)
 {
 	bool compress = worker->store->compress;
-	uint64_t bytes = compress ? LZ4_STATE_AT + swap_pack_state_bytes() : SWAP_BLOCK_BYTES;
-	int result = locked_map_buffers(bytes, &worker->buffers, err);
+	uint64_t bytes = SWAP_BLOCK_BYTES;
+	int result;
 
+	if (compress) {
+		if (!lz4_get(err))
+			return -ELIBACC;
+		bytes = LZ4_STATE_AT + swap_pack_state_bytes();
+	}
+	result = locked_map_buffers(bytes, &worker->buffers, err);
 	if (result)
 		return result;
 	worker->plain = worker->buffers.base + PLAIN_AT;

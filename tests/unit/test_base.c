@@ -9,6 +9,7 @@
 #include "base/ratelimit.h"
 #include "base/strbuf.h"
 #include "base/units.h"
+#include "base/uuid.h"
 
 static void sizes_are_read_with_any_of_their_suffixes(void **state)
 {
@@ -172,6 +173,41 @@ static void ratelimit_lets_a_burst_through_then_one_per_interval(void **state)
 	assert_true(ratelimit_pass(&limit, now_ns + 1000 * NS_PER_S));
 }
 
+static void a_uuid_reads_back_from_its_text_and_nothing_else_does(void **state)
+{
+	static const char *const wrong[] = {
+		"",
+		"-",
+		"123e4567",
+		"123e4567-e89b-42d3-a456-42661417400",
+		"123e4567-e89b-42d3-a456-4266141740000",
+		"123e4567e-89b-42d3-a456-426614174000",
+		"123e4567-e89b-42d3-a456-42661417400g",
+		"{23e4567-e89b-42d3-a456-426614174000",
+		" 123e4567-e89b-42d3-a456-426614174000",
+		"123e4567e89b42d3a456426614174000",
+	};
+	uint8_t uuid[UUID_BYTES], back[UUID_BYTES], other[UUID_BYTES];
+	char text[UUID_TEXT_BYTES];
+
+	(void)state;
+	uuid_make(uuid);
+	uuid_make(other);
+	assert_memory_not_equal(uuid, other, sizeof(uuid));
+	uuid_format(uuid, text);
+	assert_int_equal(strlen(text), UUID_TEXT_BYTES - 1);
+	assert_int_equal(text[14], '4'); /* the version */
+	assert_non_null(strchr("89ab", text[19]));
+	assert_true(uuid_parse(text, back));
+	assert_memory_equal(back, uuid, sizeof(uuid));
+	assert_true(uuid_parse("123E4567-e89b-42D3-a456-4266141740fF", back));
+	uuid_format(back, text);
+	assert_string_equal(text, "123e4567-e89b-42d3-a456-4266141740ff");
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+		assert_false(uuid_parse(wrong[i], back));
+	assert_int_equal(back[15], 0xff); /* untouched */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -185,6 +221,7 @@ int main(void)
 		cmocka_unit_test(strbuf_grows_and_hands_its_text_over),
 		cmocka_unit_test(strbuf_at_its_maximum_fails_once_and_for_all),
 		cmocka_unit_test(ratelimit_lets_a_burst_through_then_one_per_interval),
+		cmocka_unit_test(a_uuid_reads_back_from_its_text_and_nothing_else_does),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
