@@ -51,7 +51,20 @@ void fleet_fini(struct fleet *fleet)
 
 struct fleet_vm *fleet_find(const struct fleet *fleet, const char *name)
 {
-	for (unsigned i = 0; i < fleet->count; i++)
+	unsigned low = 0, high = fleet->sorted;
+
+	while (low < high) {
+		unsigned middle = low + (high - low) / 2;
+		int order = strcmp(fleet->vms[middle]->name, name);
+
+		if (order == 0)
+			return fleet->vms[middle];
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (unsigned i = fleet->sorted; i < fleet->count; i++)
 		if (strcmp(fleet->vms[i]->name, name) == 0)
 			return fleet->vms[i];
 	return NULL;
@@ -122,6 +135,7 @@ bool fleet_list(struct fleet *fleet, const json_t *names)
 	}
 	drop_unlisted(fleet);
 	qsort(fleet->vms, fleet->count, sizeof(struct fleet_vm *), compare_vms);
+	fleet->sorted = fleet->count;
 	return true;
 }
 

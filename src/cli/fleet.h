@@ -49,8 +49,8 @@ struct fleet_vm {
 enum fleet_details { FLEET_DETAILS_NAMED, FLEET_DETAILS_ALL };
 
 struct fleet {
-	struct fleet_vm **vms; /* by name */
-	unsigned count;
+	struct fleet_vm **vms;	/* by name */
+	unsigned count, sorted; /* those that stand in order; the rest came since */
 	struct pollfd *pollers;
 
 	char daemon_path[RPC_PATH_BYTES]; /* "": none is looked for */

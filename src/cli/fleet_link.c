@@ -13,15 +13,15 @@
 #include "base/units.h"
 #include "config/json_strict.h"
 #include "rpc/jsonrpc.h"
+#include "rpc/rpc.h"
 
 enum { LINK_DEPTH = JSONRPC_MAX_DEPTH + 8, READ_BYTES = 65536 };
 #define LINK_OUT_MAX_BYTES (UINT64_C(64) * KIB_BYTES)
-#define LINK_IN_MAX_BYTES  (UINT64_C(16) * MIB_BYTES) /* a daemon's list of many VMs */
 
 void fleet_link_init(struct fleet_link *link)
 {
 	*link = (struct fleet_link){ .fd = -1 };
-	strbuf_init(&link->in, LINK_IN_MAX_BYTES);
+	strbuf_init(&link->in, RPC_ANSWER_MAX_BYTES);
 	strbuf_init(&link->out, LINK_OUT_MAX_BYTES);
 }
 
@@ -95,7 +95,8 @@ static void take_line(struct fleet_link *link, size_t len,
 {
 	json_t *message = NULL;
 
-	if (json_strict_parse(link->in.text, len, LINK_DEPTH, &message, NULL) < 0)
+	if (json_strict_parse_long(link->in.text, len, LINK_DEPTH, RPC_ANSWER_MAX_VALUES, &message,
+				   NULL) < 0)
 		message = NULL;
 	strbuf_drop_front(&link->in, len + 1);
 	take(ctx, message);

@@ -43,9 +43,29 @@ const char *out_colour_off(FILE *stream, enum out_colour colour)
 	return colour != OUT_PLAIN && wants_colour(stream) ? "\x1b[0m" : "";
 }
 
+static bool is_right_aligned(const struct out_table *table, unsigned column)
+{
+	return table->headers[column][0] == '>';
+}
+
+static const char *header_text(const struct out_table *table, unsigned column)
+{
+	return table->headers[column] + is_right_aligned(table, column);
+}
+
+static void widen(struct out_table *table, size_t column, const char *text)
+{
+	size_t len = strlen(text);
+
+	if (len > table->widths[column])
+		table->widths[column] = len;
+}
+
 void out_table_init(struct out_table *table, const char *const *headers, unsigned column_count)
 {
 	*table = (struct out_table){ .headers = headers, .column_count = column_count };
+	for (unsigned column = 0; column < column_count; column++)
+		widen(table, column, header_text(table, column));
 }
 
 static struct out_cell *new_cell(struct out_table *table)
@@ -76,8 +96,11 @@ void out_cell(struct out_table *table, enum out_colour colour, const char *fmt, 
 	for (char *at = cell->text; at && *at; at++)
 		if (!out_is_printable(*at))
 			*at = '?';
+	if (!cell->text)
+		return;
+	widen(table, table->cell_count % table->column_count, cell->text);
 	cell->colour = colour;
-	table->cell_count += cell->text != NULL;
+	table->cell_count++;
 }
 
 void out_cell_bytes(struct out_table *table, uint64_t bytes)
@@ -106,35 +129,12 @@ void out_about(const char *untrusted_name, const char *untrusted_text)
 	(void)putchar('\n');
 }
 
-static bool is_right_aligned(const struct out_table *table, unsigned column)
-{
-	return table->headers[column][0] == '>';
-}
-
-static const char *header_text(const struct out_table *table, unsigned column)
-{
-	return table->headers[column] + is_right_aligned(table, column);
-}
-
-static int column_width(const struct out_table *table, unsigned column)
-{
-	size_t width = strlen(header_text(table, column));
-
-	for (size_t i = column; i < table->cell_count; i += table->column_count) {
-		size_t len = strlen(table->cells[i].text);
-
-		width = len > width ? len : width;
-	}
-	return (int)width;
-}
-
 /* The last column is not padded: no line ends in spaces. */
 static void print_cell(const struct out_table *table, FILE *stream, unsigned column,
 		       const char *text, enum out_colour colour)
 {
-	int width = column_width(table, column);
 	bool is_last = column + 1 == table->column_count;
-	int padding = width - (int)strlen(text);
+	int padding = (int)table->widths[column] - (int)strlen(text);
 
 	if (is_right_aligned(table, column))
 		(void)fprintf(stream, "%*s", padding, "");

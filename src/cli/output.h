@@ -39,9 +39,12 @@ struct out_cell {
 /* Cells are added from left to right, row after row. A header that starts with '>' belongs to a
  * column that is aligned to the right; a table whose headers are all empty shows none. A control
  * character in a cell becomes a question mark. */
+enum { OUT_TABLE_COLUMNS = 32 }; /* at most */
+
 struct out_table {
 	const char *const *headers;
 	unsigned column_count;
+	size_t widths[OUT_TABLE_COLUMNS]; /* of what is in it so far */
 	struct out_cell *cells;
 	size_t cell_count;
 	size_t capacity;

@@ -16,6 +16,17 @@
 
 enum { PS_TIMEOUT_MS = 1000 };
 
+const struct ps_column ps_columns[PS_COLUMN_COUNT] = {
+	{ "pid", false, NULL },
+	{ "cpus", false, NULL },
+	{ "uptime_ns", false, NULL },
+	{ "maximum_bytes", true, NULL },
+	{ "resident_bytes", true, NULL },
+	{ "asked_bytes", true, "target_bytes" },
+	{ "taken_bytes", true, "assigned_bytes" },
+	{ "returned_bytes", true, NULL },
+};
+
 static json_t *call_quietly(struct vm *vm, const char *method, int *ret_code)
 {
 	json_t *result = NULL;
@@ -37,6 +48,22 @@ static json_t *silent_row(const struct vm *vm, int code)
 			 vm->client ? (json_int_t)rpc_client_peer_pid(vm->client) : 0);
 }
 
+static json_t *answering_row(const struct vm *vm, const json_t *info, const json_t *memory)
+{
+	json_t *row =
+		json_pack("{s:s, s:s, s:s, s:s}", "name", vm->name, "uuid", out_text(info, "uuid"),
+			  "state", out_text(info, "state"), "reason", out_text(info, "reason"));
+
+	for (size_t i = 0; i < PS_COLUMN_COUNT; i++) {
+		const struct ps_column *column = &ps_columns[i];
+		const json_t *from = column->is_of_memory ? memory : info;
+
+		(void)json_object_set_new(row, column->key,
+					  json_integer((json_int_t)out_u64(from, column->key)));
+	}
+	return row;
+}
+
 static json_t *row_of(struct vm *vm)
 {
 	json_t *info, *memory = NULL, *row;
@@ -48,15 +75,7 @@ static json_t *row_of(struct vm *vm)
 	if (info)
 		memory = call_quietly(vm, "vm.memory", &code);
 	if (info && memory)
-		row = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name",
-				vm->name, "state", out_text(info, "state"), "pid",
-				out_u64(info, "pid"), "cpus", out_u64(info, "cpus"), "uptime_ns",
-				out_u64(info, "uptime_ns"), "maximum_bytes",
-				out_u64(memory, "maximum_bytes"), "resident_bytes",
-				out_u64(memory, "resident_bytes"), "asked_bytes",
-				out_u64(memory, "asked_bytes"), "taken_bytes",
-				out_u64(memory, "taken_bytes"), "returned_bytes",
-				out_u64(memory, "returned_bytes"));
+		row = answering_row(vm, info, memory);
 	else
 		row = silent_row(vm, code);
 	json_decref(info);
@@ -65,10 +84,22 @@ static json_t *row_of(struct vm *vm)
 	return row;
 }
 
-/* Of all VMs that have a socket, but those of @known. */
-static json_t *own_rows(const json_t *known, struct err *err)
+/* An object whose keys are the names of @rows. */
+static json_t *names_of(const json_t *rows)
+{
+	json_t *names = json_object();
+
+	for (size_t i = 0; i < json_array_size(rows); i++)
+		(void)json_object_set_new(names, out_text(json_array_get(rows, i), "name"),
+					  json_true());
+	return names;
+}
+
+/* Of all VMs that have a socket, but those of @known_rows. */
+static json_t *own_rows(const json_t *known_rows, struct err *err)
 {
 	json_t *names = vm_names(err), *rows = names ? json_array() : NULL;
+	json_t *known = names_of(known_rows);
 
 	for (size_t i = 0; i < json_array_size(names); i++) {
 		struct vm vm = { 0 };
@@ -76,13 +107,14 @@ static json_t *own_rows(const json_t *known, struct err *err)
 
 		(void)snprintf(vm.name, sizeof(vm.name), "%s",
 			       json_string_value(json_array_get(names, i)));
-		if (!ps_has_row(known, vm.name) &&
+		if (!json_object_get(known, vm.name) &&
 		    rpc_vm_path(vm.name, RPC_SOCKET_SUFFIX, vm.path, NULL) == 0)
 			row = row_of(&vm);
 		if (row)
 			(void)json_array_append_new(rows, row);
 	}
 	json_decref(names);
+	json_decref(known);
 	return rows;
 }
 

@@ -8,9 +8,17 @@
 #include "cli/daemon.h"
 #include "cli/output.h"
 
+/* What is told in numbers of a VM that answers: members of its row of `neap ps --json`, whoever tells them. */
+struct ps_column {
+	const char *key;
+	bool is_of_memory; /* in vm.memory's answer; else in vm.info's */
+	const char *less;  /* a daemon has it not, but maximum_bytes and what that is less it */
+};
+enum { PS_COLUMN_COUNT = 8 };
+extern const struct ps_column ps_columns[PS_COLUMN_COUNT];
+
 /* The daemon's VMs as `neap ps --json` has them: an array. 0, or as rpc_client_call(). */
 int ps_daemon_rows(struct daemon *daemon, const char *selector, json_t **ret_rows, struct err *err);
-bool ps_has_row(const json_t *rows, const char *name);
 
 /* Of @rows, those of the daemon and others. */
 void ps_print_daemon_rows(const json_t *rows);

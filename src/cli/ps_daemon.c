@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* ps_daemon.c - see ps.h.
  *
- * A row for programs is what the daemon says, with the numbers of its usage beside the rest, and with the
- * members that a row has without a daemon where they can be told from these: taken is maximum less
- * assigned, asked is maximum less target.
+ * A row for programs is what the daemon says, with the numbers of its usage beside the rest, and with all
+ * members that a row has without a daemon (ps_columns).
  */
 #include "cli/ps.h"
 
@@ -13,33 +12,29 @@
 
 enum { LABELS_COLUMNS = 48 };
 
-bool ps_has_row(const json_t *rows, const char *name)
+static uint64_t value_of(const struct ps_column *column, const json_t *usage, const json_t *row)
 {
-	for (size_t i = 0; i < json_array_size(rows); i++)
-		if (strcmp(out_text(json_array_get(rows, i), "name"), name) == 0)
-			return true;
-	return false;
+	uint64_t maximum_bytes = out_u64(usage, "maximum_bytes");
+	const json_t *less = column->less ? json_object_get(usage, column->less) : NULL;
+
+	if (!column->less)
+		return out_u64(row, column->key);
+	return less ? maximum_bytes - out_u64(usage, column->less) : 0;
 }
 
-static void set_difference(json_t *row, const char *member, const json_t *usage, const char *less)
-{
-	if (json_object_get(usage, "maximum_bytes") && json_object_get(usage, less))
-		(void)json_object_set_new(
-			row, member,
-			json_integer((json_int_t)(out_u64(usage, "maximum_bytes") -
-						  out_u64(usage, less))));
-}
-
-/* Steals nothing; a new reference. */
+/* A new reference. */
 static json_t *row_of(const json_t *vm)
 {
-	json_t *row = json_deep_copy(vm);
+	json_t *row = json_copy((json_t *)vm);
 	json_t *usage = json_incref(json_object_get(row, "usage"));
+	bool answers = json_object_get(usage, "maximum_bytes") != NULL;
 
 	(void)json_object_del(row, "usage");
 	(void)json_object_update_missing(row, usage);
-	set_difference(row, "taken_bytes", usage, "assigned_bytes");
-	set_difference(row, "asked_bytes", usage, "target_bytes");
+	for (size_t i = 0; i < PS_COLUMN_COUNT && answers; i++)
+		(void)json_object_set_new(
+			row, ps_columns[i].key,
+			json_integer((json_int_t)value_of(&ps_columns[i], usage, row)));
 	if (!json_object_get(row, "pid"))
 		(void)json_object_set_new(row, "pid", json_integer(0));
 	json_decref(usage);

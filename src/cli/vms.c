@@ -45,12 +45,26 @@ static json_t *sorted_strings(char **names, size_t count)
 	return array;
 }
 
+static bool make_room(char ***names, size_t count, size_t *room)
+{
+	size_t wanted = count < 64 ? 64 : 2 * count;
+	char **more = count < *room ? *names : realloc(*names, wanted * sizeof(**names));
+
+	if (!more)
+		return false;
+	*room = count < *room ? *room : wanted;
+	*names = more;
+	return true;
+}
+
 json_t *vm_names(struct err *err)
 {
 	char dir_path[RPC_PATH_BYTES];
-	char *names[VM_LIST_MAX];
+	size_t room = 0;
+	char **names = NULL;
 	struct dirent *entry;
 	size_t count = 0;
+	json_t *sorted;
 	DIR *dir;
 
 	if (rpc_runtime_dir(dir_path, sizeof(dir_path), err) < 0)
@@ -63,11 +77,14 @@ json_t *vm_names(struct err *err)
 	while ((entry = readdir(dir)) && count < VM_LIST_MAX) {
 		size_t len = name_len(entry->d_name);
 
-		if (len > 0 && (names[count] = strndup(entry->d_name, len)))
+		if (len > 0 && make_room(&names, count, &room) &&
+		    (names[count] = strndup(entry->d_name, len)))
 			count++;
 	}
 	(void)closedir(dir);
-	return sorted_strings(names, count);
+	sorted = sorted_strings(names, count);
+	free(names);
+	return sorted;
 }
 
 json_t *vm_list(struct rpc_client *client, const char *selector, int timeout_ms, int *ret_code,

@@ -18,7 +18,7 @@
 #include "rpc/rpc.h"
 
 /* A question is answered at once; a change may have to empty memory and load a kernel. */
-enum { VM_CALL_TIMEOUT_MS = 3000, VM_CHANGE_TIMEOUT_MS = 60000, VM_LIST_MAX = 4096 };
+enum { VM_CALL_TIMEOUT_MS = 3000, VM_CHANGE_TIMEOUT_MS = 60000, VM_LIST_MAX = 65536 };
 
 struct vm {
 	char name[VM_NAME_BYTES];  /* or its UUID */

@@ -51,7 +51,7 @@ static size_t skip_number(const char *bytes, size_t len, size_t at)
 	return at;
 }
 
-static int scan_limits(const char *bytes, size_t len, unsigned max_depth,
+static int scan_limits(const char *bytes, size_t len, unsigned max_depth, unsigned max_values,
 		       struct json_place *ret_place, struct err *err)
 {
 	unsigned line = 1;
@@ -76,7 +76,7 @@ static int scan_limits(const char *bytes, size_t len, unsigned max_depth,
 		if (bytes[at] == '\n')
 			line++;
 		if ((bytes[at] == '[' || bytes[at] == '{' || bytes[at] == ',') &&
-		    values++ == JSON_STRICT_VALUES)
+		    values++ == max_values)
 			return fail(ret_place, line, at, err, "too many values");
 		if ((bytes[at] == '[' || bytes[at] == '{') && depth++ == max_depth)
 			return fail(ret_place, line, at, err, "nested too deep");
@@ -87,15 +87,16 @@ static int scan_limits(const char *bytes, size_t len, unsigned max_depth,
 	return 0;
 }
 
-int json_strict_parse_at(const char *untrusted_bytes, size_t len, unsigned max_depth,
-			 json_t **ret_json, struct json_place *ret_place, struct err *err)
+static int parse_within(const char *untrusted_bytes, size_t len, unsigned max_depth,
+			unsigned max_values, json_t **ret_json, struct json_place *ret_place,
+			struct err *err)
 {
 	json_error_t mistake;
 	json_t *json;
 
 	if (len == 0)
 		return fail(ret_place, 1, 0, err, "empty");
-	if (scan_limits(untrusted_bytes, len, max_depth, ret_place, err) < 0)
+	if (scan_limits(untrusted_bytes, len, max_depth, max_values, ret_place, err) < 0)
 		return -EINVAL;
 	json = json_loadb(untrusted_bytes, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &mistake);
 	if (!json) {
@@ -108,13 +109,27 @@ int json_strict_parse_at(const char *untrusted_bytes, size_t len, unsigned max_d
 	return 0;
 }
 
-int json_strict_parse(const char *untrusted_bytes, size_t len, unsigned max_depth,
-		      json_t **ret_json, struct err *err)
+int json_strict_parse_at(const char *untrusted_bytes, size_t len, unsigned max_depth,
+			 json_t **ret_json, struct json_place *ret_place, struct err *err)
+{
+	return parse_within(untrusted_bytes, len, max_depth, JSON_STRICT_VALUES, ret_json,
+			    ret_place, err);
+}
+
+int json_strict_parse_long(const char *untrusted_bytes, size_t len, unsigned max_depth,
+			   unsigned max_values, json_t **ret_json, struct err *err)
 {
 	struct json_place place;
-	int ret = json_strict_parse_at(untrusted_bytes, len, max_depth, ret_json, &place, err);
+	int ret = parse_within(untrusted_bytes, len, max_depth, max_values, ret_json, &place, err);
 
 	if (ret < 0 && err)
 		return err_wrap(err, "not JSON at byte %zu", place.byte);
 	return ret;
+}
+
+int json_strict_parse(const char *untrusted_bytes, size_t len, unsigned max_depth,
+		      json_t **ret_json, struct err *err)
+{
+	return json_strict_parse_long(untrusted_bytes, len, max_depth, JSON_STRICT_VALUES, ret_json,
+				      err);
 }

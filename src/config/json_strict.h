@@ -4,8 +4,8 @@
  * For: the configuration file and every message on a control socket.
  * Refused besides what the RFC refuses: duplicate keys, the character U+0000, integers beyond 64
  * bits, numbers beyond a double or longer than JSON_STRICT_NUMBER_BYTES, nesting deeper than the
- * caller allows, more than JSON_STRICT_VALUES values (a byte or two of text can cost 250 of
- * memory). Nesting is counted before the recursive parser sees the text, so no input can grow the
+ * caller allows, more than JSON_STRICT_VALUES values unless the caller names another number (a byte or
+ * two of text can cost 250 of memory). Nesting is counted before the recursive parser sees the text, so no input can grow the
  * stack. Work and memory are linear in @len; the caller bounds @len. Threads: any. Source: RFC 8259
  * §2 "JSON Grammar", §8.1 "Character Encoding", §9 "Parsers".
  */
@@ -39,5 +39,10 @@ int json_strict_parse_at(const char *untrusted_bytes, size_t len, unsigned max_d
 /* The same, with "at byte N" in the sentence. */
 int json_strict_parse(const char *untrusted_bytes, size_t len, unsigned max_depth,
 		      json_t **ret_json, struct err *err);
+
+/* The same with at most @max_values values instead: for the answers of a program that one has asked for
+ * as much. */
+int json_strict_parse_long(const char *untrusted_bytes, size_t len, unsigned max_depth,
+			   unsigned max_values, json_t **ret_json, struct err *err);
 
 #endif

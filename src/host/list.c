@@ -38,6 +38,14 @@ static void put_running(struct strbuf *out, struct hosted *vm, uint64_t now_ns)
 	hosted_write_usage(vm, out);
 }
 
+/* Of one that runs, what it runs with. */
+static uint64_t cpus_of(const struct hosted *vm)
+{
+	const json_t *config = vm->running_config ? vm->running_config : vm->definition.config;
+
+	return (uint64_t)json_integer_value(json_object_get(config, "cpus"));
+}
+
 static void put_row(struct strbuf *out, struct hosted *vm, uint64_t now_ns)
 {
 	const struct definition *definition = &vm->definition;
@@ -60,6 +68,8 @@ static void put_row(struct strbuf *out, struct hosted *vm, uint64_t now_ns)
 	json_text_integer(out, vm->restarts);
 	json_text_plain(out, ",\"transient\":");
 	json_text_boolean(out, vm->is_transient);
+	json_text_plain(out, ",\"cpus\":");
+	json_text_integer(out, cpus_of(vm));
 	if (vm->process)
 		put_running(out, vm, now_ns);
 	json_text_plain(out, "}");

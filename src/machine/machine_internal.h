@@ -239,6 +239,7 @@ void events_balloon_changed(void *machine); /* io */
 json_t *memory_view(struct machine *machine);
 json_t *memory_view_statistics(struct machine *machine); /* NULL: the guest never said anything */
 json_t *memory_view_balloon(struct machine *machine);	 /* asked, taken, returned */
+uint64_t memory_view_returned_bytes(const struct machine *machine);
 int memory_view_pool(const struct machine *machine, struct hostmem_pool *ret_pool); /* any thread */
 bool memory_view_pool_is_empty(const struct machine *machine);			    /* any thread */
 

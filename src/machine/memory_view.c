@@ -61,12 +61,20 @@ static bool holds_nothing(void *ctx, uint64_t block)
 }
 
 /* Whole frames that the balloon gave back, and what it holds in blocks that went to swap. */
-static uint64_t returned_bytes(struct machine *machine, const struct balloon_counters *counters)
+static uint64_t returned_bytes(const struct machine *machine,
+			       const struct balloon_counters *counters)
 {
 	if (counters->taken_bytes <= counters->returned_bytes || !machine->ram)
 		return counters->returned_bytes;
 	return counters->returned_bytes +
-	       balloon_gone_bytes(machine->balloon, holds_nothing, machine);
+	       balloon_gone_bytes(machine->balloon, holds_nothing, (void *)machine);
+}
+
+uint64_t memory_view_returned_bytes(const struct machine *machine)
+{
+	struct balloon_counters counters = counters_of(machine);
+
+	return returned_bytes(machine, &counters);
 }
 
 json_t *memory_view_balloon(struct machine *machine)

@@ -96,6 +96,9 @@ void usage_read(const struct machine *machine, struct api_usage *ret_usage)
 	*ret_usage = (struct api_usage){ 0 };
 	read_engine(machine, ret_usage);
 	read_policy(machine, ret_usage);
+	if (machine->balloon)
+		api_usage_put(ret_usage, API_USAGE_returned_bytes,
+			      memory_view_returned_bytes(machine));
 	api_usage_put(ret_usage, API_USAGE_resets, machine->life.resets);
 }
 

@@ -34,10 +34,9 @@ enum {
 	CONNECT_TIMEOUT_MS = 2000,
 	CONNECT_RETRY_MS = 10
 };
-#define CLIENT_MESSAGE_MAX_BYTES (UINT64_C(16) * MIB_BYTES)
-#define CLIENT_MAX_DEPTH	 (JSONRPC_MAX_DEPTH + 8)
-#define CLIENT_PEEK_BYTES	 (UINT64_C(64) * KIB_BYTES)
-#define WAIT_FOREVER		 UINT64_MAX
+#define CLIENT_MAX_DEPTH  (JSONRPC_MAX_DEPTH + 8)
+#define CLIENT_PEEK_BYTES (UINT64_C(64) * KIB_BYTES)
+#define WAIT_FOREVER	  UINT64_MAX
 
 struct rpc_client {
 	int fd;
@@ -117,7 +116,7 @@ int rpc_client_open(const char *path, struct rpc_client **ret_client, struct err
 	client->fd = take_fd(&fd);
 	client->passed_fd = -1;
 	client->who = strstr(path, "/neapd/") ? "neapd" : "the VM";
-	strbuf_init(&client->line, CLIENT_MESSAGE_MAX_BYTES);
+	strbuf_init(&client->line, RPC_ANSWER_MAX_BYTES);
 	client->events = json_array();
 	*ret_client = client;
 	return 0;
@@ -255,8 +254,8 @@ static int next_message(struct rpc_client *client, uint64_t deadline_ns, json_t 
 		return err_set(err, -EPIPE, "%s closed the connection", client->who);
 	if (ret < 0)
 		return err_set(err, ret, "reading from %s: %s", client->who, strerror(-ret));
-	ret = json_strict_parse(client->line.text, client->line.len, CLIENT_MAX_DEPTH, ret_message,
-				err);
+	ret = json_strict_parse_long(client->line.text, client->line.len, CLIENT_MAX_DEPTH,
+				     RPC_ANSWER_MAX_VALUES, ret_message, err);
 	strbuf_fini(&client->line);
 	if (ret < 0)
 		(void)err_wrap(err, "%s sent what is no JSON", client->who);

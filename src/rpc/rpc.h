@@ -14,6 +14,7 @@
 
 #include "api/api.h"
 #include "base/err.h"
+#include "base/units.h"
 
 /* The directory of VM sockets: $XDG_RUNTIME_DIR/neap, or /run/neap for root without one; made
  * 0700 if absent, refused if others own it or can enter it. */
@@ -106,6 +107,13 @@ int rpc_host_dir(char *ret_path, size_t path_bytes, struct err *err);
 int rpc_host_path(const char *leaf, char ret_path[RPC_PATH_BYTES], struct err *err);
 #define RPC_HOST_SOCKET	     "neapd.sock"
 #define RPC_HOST_READ_SOCKET "neapd-ro.sock"
+
+/* What a client takes of a daemon that it connected to: an answer is as long as what was asked for, such as
+ * vm.list of all VMs, where a request is bounded by what anybody may ask. At 800 bytes and 40 values a VM
+ * these are 20,000 VMs; whoever has more asks for parts (limit, after). A daemon that means ill can cost
+ * its client 250 MB. */
+#define RPC_ANSWER_MAX_BYTES (UINT64_C(16) * MIB_BYTES)
+enum { RPC_ANSWER_MAX_VALUES = 1 << 20 };
 
 /* Client: blocking, for the CLI. */
 struct rpc_client;

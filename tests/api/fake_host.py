@@ -285,7 +285,7 @@ class FakeHost:
             row = {key: vm[key] for key in ("name", "uuid", "labels", "autostart", "restart", "transient")}
             row.update(state=info["state"] if info else "stopped", reason="", restarts=vm.get("restarts", 0))
             if info:
-                row.update(pid=info["pid"], uptime_ns=info["uptime_ns"], grant_bytes=256 << 20,
+                row.update(pid=info["pid"], cpus=info["cpus"], uptime_ns=info["uptime_ns"], grant_bytes=256 << 20,
                            usage=self.usage(vm))
             rows.append(row)
         return {"vms": rows}
@@ -299,6 +299,7 @@ class FakeHost:
             usage.update(status=["OK", "Low", "Warning"].index(policy["status"]),
                          mode=["auto", "manual", "off"].index(policy["mode"]))
         usage.update(maximum_bytes=memory["maximum_bytes"], resident_bytes=memory["resident_bytes"],
+                     returned_bytes=memory["returned_bytes"],
                      swapped_bytes=memory["frames"]["swapped"], stall_us=memory["stall_us"])
         return usage
 

@@ -228,21 +228,23 @@ static void deadlines_pass_in_their_order_whatever_the_order_of_the_calls(void *
 	int fd = daemon_connect(daemon->path);
 	bool is_due[200] = { false };
 	json_int_t last = 0;
-	char text[160];
+	char text[100 * 160];
+	size_t len = 0;
 
-	/* Numbers as deadlines, each once, so an answer's id says when it was due. */
+	/* Numbers as deadlines, each once, so an answer's id says when it was due: from its arrival, so
+	 * they arrive together. */
 	for (int i = 0; i < 100; i++) {
 		uint64_t ms = 1 + test_random_below(&random, ARRAY_LEN(is_due) - 1);
 
 		while (is_due[ms])
 			ms = ms + 1 < ARRAY_LEN(is_due) ? ms + 1 : 1;
 		is_due[ms] = true;
-		(void)snprintf(text, sizeof(text),
-			       "{\"jsonrpc\":\"2.0\",\"id\":%u,\"method\":\"vm.start\","
-			       "\"params\":{\"deadline_ms\":%u}}\n",
-			       (unsigned)ms, (unsigned)ms * 2);
-		assert_int_equal(send(fd, text, strlen(text), 0), strlen(text));
+		len += (size_t)snprintf(text + len, sizeof(text) - len,
+					"{\"jsonrpc\":\"2.0\",\"id\":%u,\"method\":\"vm.start\","
+					"\"params\":{\"deadline_ms\":%u}}\n",
+					(unsigned)ms, (unsigned)ms * 2);
 	}
+	assert_int_equal(send(fd, text, len, 0), len);
 	daemon_wait_kept(daemon, 100);
 	for (int i = 0; i < 50; i++) /* half of them are in time or not, which is the same to us */
 		daemon_answer(daemon, (unsigned)test_random_below(&random, daemon->kept_count));

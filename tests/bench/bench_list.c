@@ -62,6 +62,7 @@ static struct hosted *make_vm(struct bench *bench, unsigned index, struct proces
 	(void)snprintf(vm->definition.uuid, sizeof(vm->definition.uuid),
 		       "7d1f0000-0000-4000-8000-%012x", index);
 	vm->definition.labels = json_pack("{s:s, s:s}", "tier", "web", "rack", "a-17");
+	vm->definition.config = json_pack("{s:i}", "cpus", 2);
 	vm->state = "running";
 	vm->process = process;
 	vm->started_ns = clock_now_ns();

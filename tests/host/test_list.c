@@ -148,6 +148,7 @@ static void a_row_is_what_is_known_of_the_vm(void **state)
 	json_t *expected;
 
 	vm->restarts = 4;
+	(void)json_object_set_new(vm->definition.config, "cpus", json_integer(2));
 	vm->definition.autostart = true;
 	vm->definition.restart = HOSTED_RESTART_ON_FAILURE;
 	(void)snprintf(vm->reason, sizeof(vm->reason), "said \"%s\"\n", "no");
@@ -155,10 +156,10 @@ static void a_row_is_what_is_known_of_the_vm(void **state)
 	assert_int_equal(rig->written, 1);
 	assert_int_equal(json_array_size(rows), VMS);
 	row = json_array_get(rows, 3);
-	expected = json_pack("{s:s, s:s, s:s, s:s, s:{s:s}, s:b, s:s, s:i, s:b}", "name", "vm-3",
-			     "uuid", vm->definition.uuid, "state", "stopped", "reason",
+	expected = json_pack("{s:s, s:s, s:s, s:s, s:{s:s}, s:b, s:s, s:i, s:b, s:i}", "name",
+			     "vm-3", "uuid", vm->definition.uuid, "state", "stopped", "reason",
 			     "said \"no\"\n", "labels", "tier", "odd", "autostart", 1, "restart",
-			     "on-failure", "restarts", 4, "transient", 0);
+			     "on-failure", "restarts", 4, "transient", 0, "cpus", 2);
 	assert_true(json_equal(row, expected));
 	json_decref(expected);
 }

@@ -289,6 +289,21 @@ static void a_document_may_have_65536_values(void **state)
 	free(text);
 }
 
+static void whoever_asked_for_more_values_may_take_them(void **state)
+{
+	static const char text[] = "[0,[1,2]]"; /* two brackets, two commas */
+	struct err err = { 0 };
+	json_t *json = NULL;
+
+	(void)state;
+	assert_int_equal(json_strict_parse_long(text, strlen(text), DEPTH, 3, &json, &err),
+			 -EINVAL);
+	assert_non_null(strstr(err.text, "too many values"));
+	assert_int_equal(json_strict_parse_long(text, strlen(text), DEPTH, 4, &json, &err), 0);
+	assert_int_equal(json_array_size(json), 2);
+	json_decref(json);
+}
+
 static void a_flood_of_small_values_is_refused(void **state)
 {
 	struct err err = { 0 };
@@ -371,6 +386,7 @@ int main(void)
 		cmocka_unit_test(a_number_of_a_million_digits_is_refused_JS02),
 		cmocka_unit_test(a_number_may_have_128_characters),
 		cmocka_unit_test(a_document_may_have_65536_values),
+		cmocka_unit_test(whoever_asked_for_more_values_may_take_them),
 		cmocka_unit_test(a_flood_of_small_values_is_refused),
 		cmocka_unit_test(a_mistake_has_a_line_and_a_byte),
 		cmocka_unit_test(a_limit_that_is_passed_has_a_line_and_a_byte),

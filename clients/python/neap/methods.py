@@ -234,8 +234,8 @@ class VmListResult:
     """Of vm.list. `raw` is the whole answer."""
 
     raw: Dict[str, Any] = dataclasses.field(repr=False)
-    # per VM: name, uuid, state, reason, labels, autostart, restart, restarts, transient, and of one that runs
-    # pid, uptime_ns, grant_bytes (absent without one) and usage (see vm.memory and api/usage.def)
+    # per VM: name, uuid, state, reason, labels, autostart, restart, restarts, transient, cpus, and of one
+    # that runs pid, uptime_ns, grant_bytes (absent without one) and usage (see vm.memory and api/usage.def)
     vms: List[Any]
     # there are more after the last of these; absent when no limit was given
     more: Optional[bool] = None
