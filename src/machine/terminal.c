@@ -8,6 +8,13 @@
  *  T2  An attached listener that falls behind loses the oldest bytes, never holds up the guest, and
  *      starts with the last lines the guest said.
  *  T3  A slot's memory is reused only after libuv has let go of both its handles.
+ *  T4  A writer wakes the I/O thread only if somebody listens and the thread is not awake for them
+ *      already: a serial port writes byte by byte. A writer sets `news`; a turn of the thread takes
+ *      it before it looks at the ring, and lets `awake` go only when there was none, all under
+ *      the lock. So a byte is in the ring before a turn that is still to come, or its writer finds
+ *      `awake` false and wakes. Between two turns are BURST_MS, in which a burst collects; the
+ *      first byte of one does not wait, nor does more than PRESSING_BYTES. Without listeners nobody is woken: a new one is counted
+ *      under the lock and then looks at the ring by itself.
  * Limits. Ring 256 KiB, 8 attached listeners.
  */
 #include "machine/terminal.h"
@@ -33,6 +40,8 @@ enum {
 	WRITE_BYTES = 4096, /* what a pipe that polls writable takes without blocking */
 	SCROLLBACK_BYTES = 4096,
 	FLUSH_MS = 1000,
+	BURST_MS = 2,
+	PRESSING_BYTES = RING_BYTES / 4,
 };
 
 struct listener {
@@ -55,12 +64,16 @@ struct listener {
 struct terminal {
 	struct terminal_config config;
 	struct loop_task pump_task;
+	uv_timer_t pump_timer;
 	struct loop_task input_task;
 	struct listener listeners[MAX_LISTENERS]; /* [0] is stdio, if any */
 
-	pthread_mutex_t lock; /* ring, written, refused, and the stdio cursor */
+	pthread_mutex_t lock; /* all that follows */
 	char *ring;
 	uint64_t written;
+	unsigned output_count; /* listeners with an output side */
+	bool news, awake;      /* T4 */
+	uint64_t pumped;       /* `written` when the last turn began */
 	bool refused;
 	uint64_t stdio_cursor; /* of listeners[0]; UINT64_MAX when nobody there */
 };
@@ -73,7 +86,7 @@ bool terminal_output(struct terminal *terminal, const void *bytes, size_t len)
 {
 	const char *from = bytes;
 	size_t start, first;
-	bool room;
+	bool room, pressing, wake;
 
 	pthread_mutex_lock(&terminal->lock);
 	room = terminal->stdio_cursor == UINT64_MAX ||
@@ -92,8 +105,13 @@ bool terminal_output(struct terminal *terminal, const void *bytes, size_t len)
 		memcpy(terminal->ring, from + first, len - first);
 		terminal->written += len;
 	}
+	pressing = !room || terminal->written - terminal->pumped >= PRESSING_BYTES;
+	wake = terminal->output_count > 0 && (pressing || !terminal->awake); /* T4 */
+	terminal->awake |= wake;
+	terminal->news = true;
 	pthread_mutex_unlock(&terminal->lock);
-	loop_post(terminal->config.io, &terminal->pump_task);
+	if (wake)
+		loop_post(terminal->config.io, &terminal->pump_task);
 	return room;
 }
 
@@ -170,6 +188,7 @@ static void stop_output(struct listener *who)
 		(void)close(who->out_fd);
 	who->out_fd = -1;
 	pthread_mutex_lock(&terminal->lock);
+	terminal->output_count--;
 	if (who->is_stdio) {
 		terminal->stdio_cursor = UINT64_MAX;
 		was_refused = terminal->refused;
@@ -243,13 +262,31 @@ static void on_writable(uv_poll_t *poll_handle, int status, int events)
 		(void)uv_poll_stop(poll_handle);
 }
 
+static void on_pump_timer(uv_timer_t *timer);
+
+/* A turn: what there is goes to everybody who can take it. T4 */
 static void pump(void *arg)
 {
 	struct terminal *terminal = arg;
+	bool news;
 
+	pthread_mutex_lock(&terminal->lock);
+	news = terminal->news;
+	terminal->news = false;
+	terminal->awake = news;
+	terminal->pumped = terminal->written;
+	pthread_mutex_unlock(&terminal->lock);
+	if (!news)
+		return;
 	for (size_t i = 0; i < MAX_LISTENERS; i++)
 		if (terminal->listeners[i].in_use)
 			pump_listener(&terminal->listeners[i]);
+	(void)uv_timer_start(&terminal->pump_timer, on_pump_timer, BURST_MS, 0);
+}
+
+static void on_pump_timer(uv_timer_t *timer)
+{
+	pump(timer->data);
 }
 
 static void on_readable(uv_poll_t *poll_handle, int status, int events);
@@ -364,6 +401,9 @@ static void start_listener(struct terminal *terminal, struct listener *who, int 
 		.out_fd = out_fd,
 		.is_stdio = who == &terminal->listeners[0],
 	};
+	pthread_mutex_lock(&terminal->lock);
+	terminal->output_count++;
+	pthread_mutex_unlock(&terminal->lock);
 	who->in_flags = fcntl(in_fd, F_GETFL);
 	who->out_flags = fcntl(out_fd, F_GETFL);
 	who->out_polled = watch(who, &who->out_poll, out_fd);
@@ -417,6 +457,8 @@ int terminal_create(const struct terminal_config *config, struct terminal **ret_
 	terminal->stdio_cursor = UINT64_MAX;
 	(void)pthread_mutex_init(&terminal->lock, NULL);
 	terminal->input_task = (struct loop_task){ .run = resume_all_input, .arg = terminal };
+	(void)uv_timer_init(&config->io->uv, &terminal->pump_timer);
+	terminal->pump_timer.data = terminal;
 	if (config->foreground)
 		attach_stdio(terminal);
 	*ret_terminal = terminal;
@@ -462,6 +504,7 @@ void terminal_destroy(struct terminal *terminal)
 		stop_input(&terminal->listeners[i]);
 		stop_output(&terminal->listeners[i]);
 	}
+	loop_close_handle((uv_handle_t *)&terminal->pump_timer);
 	(void)uv_run(&terminal->config.io->uv, UV_RUN_NOWAIT);
 	(void)pthread_mutex_destroy(&terminal->lock);
 	free(terminal->ring);

@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* test_terminal.c - what the guest says reaches its listeners; what they type reaches the guest. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "../support/testing.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/tty.h"
 #include "base/units.h"
 #include "machine/terminal.h"
@@ -277,6 +274,130 @@ static void ctrl_a_commands_are_taken_out_of_what_is_typed(void **state)
 			    3);
 }
 
+static uint64_t wakes(struct fake_guest *guest)
+{
+	eventfd_t count = 0;
+
+	(void)eventfd_read(guest->io.wake_fd, &count);
+	return count;
+}
+
+static void say_bytes(struct fake_guest *guest, const char *text)
+{
+	for (; *text; text++)
+		assert_true(terminal_output(guest->terminal, text, 1));
+}
+
+static void nobody_is_woken_for_words_that_nobody_hears(void **state)
+{
+	struct fake_guest guest;
+	int fd;
+
+	(void)state;
+	start(&guest, false);
+	say_bytes(&guest, "to the wall");
+	assert_int_equal(wakes(&guest), 0);
+	fd = attach(&guest);
+	expect_text(&guest, fd, "to the wall");
+	(void)close(fd);
+	turn(&guest);
+	(void)wakes(&guest);
+	say_bytes(&guest, "again");
+	assert_int_equal(wakes(&guest), 0);
+	finish(&guest);
+}
+
+/* Sleeps in the loop, as its thread does. */
+static void await_text(struct fake_guest *guest, int fd, const char *text)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+
+	while (poll(&ready, 1, 0) == 0)
+		(void)uv_run(&guest->io.uv, UV_RUN_ONCE);
+	expect_text(guest, fd, text);
+}
+
+static void a_burst_wakes_once_and_its_first_byte_does_not_wait(void **state)
+{
+	struct fake_guest guest;
+	int fd;
+
+	(void)state;
+	start(&guest, false);
+	fd = attach(&guest);
+	say_bytes(&guest, "h");
+	expect_text(&guest, fd, "h");
+	(void)wakes(&guest);
+	say_bytes(&guest, "ello, ");
+	say_bytes(&guest, "world");
+	assert_int_equal(wakes(&guest), 0); /* it looks by itself */
+	await_text(&guest, fd, "ello, world");
+	while (uv_backend_timeout(&guest.io.uv) >= 0)
+		(void)uv_run(&guest.io.uv, UV_RUN_ONCE); /* until no timer is left */
+	say_bytes(&guest, "good night");
+	assert_int_equal(wakes(&guest), 1);
+	assert_int_equal(eventfd_write(guest.io.wake_fd, 1), 0); /* we took it */
+	await_text(&guest, fd, "good night");
+	(void)close(fd);
+	finish(&guest);
+}
+
+static void attach_on_io(void *arg)
+{
+	int *fds = ((void **)arg)[1];
+	struct fake_guest *guest = ((void **)arg)[0];
+
+	fds[0] = attach(guest);
+}
+
+static void spin_until(uint64_t at_ns)
+{
+	while (clock_now_ns() < at_ns)
+		;
+}
+
+/* The reader waits for a byte as long as it takes: a wake-up that got lost shows at once. */
+static void no_byte_is_left_behind_when_writer_and_io_thread_meet(void **state)
+{
+	enum { BYTES = 2000, PAUSE_TURNS = 4000, LULL_NS = 5000000 };
+	struct test_random random = test_random_start();
+	struct fake_guest guest;
+	int fd = -1;
+
+	(void)state;
+	start(&guest, false);
+	assert_int_equal(loop_start(&guest.io, "io", NULL), 0);
+	loop_call(&guest.io, attach_on_io, (void *[]){ &guest, &fd });
+	for (unsigned i = 0; i < BYTES;) {
+		unsigned burst = 1 + (unsigned)test_random_below(&random, 8);
+		char got[8];
+		size_t len = 0;
+
+		if (test_random_below(&random, 4) == 0) /* to where the thread falls asleep */
+			spin_until(clock_now_ns() + test_random_below(&random, LULL_NS));
+		for (unsigned j = 0; j < burst; j++) {
+			volatile uint64_t spin = test_random_below(&random, PAUSE_TURNS);
+
+			while (spin > 0)
+				spin--;
+			assert_true(terminal_output(guest.terminal, &(char){ (char)(i + j) }, 1));
+		}
+		while (len < burst) {
+			struct pollfd ready = { .fd = fd, .events = POLLIN };
+
+			assert_int_equal(poll(&ready, 1, PATIENCE_MS), 1);
+			len += (size_t)read(fd, got + len, burst - len);
+		}
+		for (unsigned j = 0; j < burst; j++)
+			assert_int_equal(got[j], (char)(i + j));
+		i += burst;
+	}
+	loop_stop(&guest.io);
+	loop_join(&guest.io);
+	(void)close(fd);
+	finish(&guest);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -286,6 +407,9 @@ int main(void)
 		cmocka_unit_test(a_listener_who_does_not_read_holds_nobody_up),
 		cmocka_unit_test(more_listeners_than_places_are_turned_away),
 		cmocka_unit_test(standard_output_that_is_not_read_makes_the_guest_wait),
+		cmocka_unit_test(nobody_is_woken_for_words_that_nobody_hears),
+		cmocka_unit_test(a_burst_wakes_once_and_its_first_byte_does_not_wait),
+		cmocka_unit_test(no_byte_is_left_behind_when_writer_and_io_thread_meet),
 		cmocka_unit_test(ctrl_a_commands_are_taken_out_of_what_is_typed),
 	};
 
