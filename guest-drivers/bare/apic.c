@@ -51,12 +51,20 @@ static void ioapic_write(unsigned index, uint32_t value)
 	mmio_write32(BOARD_IOAPIC_BASE + IOAPIC_WINDOW, value);
 }
 
+static unsigned last_pin(void)
+{
+	static unsigned last;
+
+	if (!last) {
+		mmio_write32(BOARD_IOAPIC_BASE + IOAPIC_SELECT, IOAPIC_VERSION);
+		last = mmio_read32(BOARD_IOAPIC_BASE + IOAPIC_WINDOW) >> 16 & 0xff;
+	}
+	return last;
+}
+
 bool apic_route(unsigned gsi)
 {
-	mmio_write32(BOARD_IOAPIC_BASE + IOAPIC_SELECT, IOAPIC_VERSION);
-	unsigned last = mmio_read32(BOARD_IOAPIC_BASE + IOAPIC_WINDOW) >> 16 & 0xff;
-
-	if (gsi > last || gsi >= VECTOR_GSIS)
+	if (gsi > last_pin() || gsi >= VECTOR_GSIS)
 		return false;
 	ioapic_write(IOAPIC_ROUTES + 2 * gsi + 1, (uint32_t)cpu_this()->apic_id << 24);
 	ioapic_write(IOAPIC_ROUTES + 2 * gsi, VECTOR_GSI + gsi);

@@ -292,7 +292,7 @@ bool balloon_borrow(uint64_t pages)
 
 static bool init_queues(uint64_t report_delay_ms)
 {
-	uint64_t offered = virtio_offered(balloon.device);
+	uint64_t offered = balloon.device->offered;
 	unsigned next = 2;
 
 	if (!virtqueue_init(&balloon.inflate, balloon.device, 0) ||

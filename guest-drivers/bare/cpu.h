@@ -92,7 +92,7 @@ static inline uint32_t port_read32(uint16_t port)
 	return value;
 }
 
-/* One exit for the whole string, not one per byte. */
+/* One instruction; KVM makes an exit of each byte all the same. */
 static inline void port_write_string(uint16_t port, const char *bytes, size_t len)
 {
 	__asm__ volatile("rep outsb" : "+S"(bytes), "+c"(len) : "d"(port) : "memory");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* main.c - where ring 3 begins, what the command line says, and where an exception ends.
  *
- * Start-up order is what a person waits for: the banner comes before anything is looked at.
+ * Start-up order is what a person waits for: the banner comes before anything but the command line
+ * is looked at. `quiet` is for those who start many: each byte on a serial port costs an exit.
  */
 #include "apic.h"
 #include "balloon.h"
@@ -63,10 +64,8 @@ static void start_balloon(void)
 	balloon_init(style, number_option("report_delay", DEFAULT_REPORT_DELAY_MS));
 }
 
-static void start_machine(uint64_t start_info)
+static void start_machine(void)
 {
-	if (!boot_info_read(start_info, &boot))
-		give_up("there is no start_info with a memory map: not a PVH boot");
 	apic_init_this();
 	cpu_init_clock(number_option("tsc_khz", 0));
 	if (!memory_init(&boot))
@@ -78,6 +77,14 @@ static void start_machine(uint64_t start_info)
 	machine_init_button();
 	machine_start_cpus(&boot);
 	start_balloon();
+}
+
+static void say_banner(bool quiet)
+{
+	if (quiet)
+		say("neap-bare");
+	else
+		say("neap-bare: the embedded guest of neap; type help");
 }
 
 static void say_ready(void)
@@ -118,13 +125,19 @@ static void serve_cpu(struct cpu *cpu)
 
 void bare_start(unsigned number, uint64_t start_info)
 {
+	bool quiet;
+
 	if (number)
 		serve_cpu(cpu_this());
 	cpu_init_boot();
 	console_init();
-	say("neap-bare: the embedded guest of neap; type help");
-	start_machine(start_info);
-	say_ready();
+	if (!boot_info_read(start_info, &boot))
+		give_up("there is no start_info with a memory map: not a PVH boot");
+	quiet = text_flag(boot.cmdline, "quiet");
+	say_banner(quiet);
+	start_machine();
+	if (!quiet)
+		say_ready();
 	serve_boot_cpu();
 	__builtin_unreachable();
 }

@@ -210,20 +210,42 @@ static bool copy_value(const char *from, const char *end, char *buffer, size_t c
 	return true;
 }
 
+/* Moves *@at to the next option and past @key, if it begins so; returns the option's end, NULL after
+ * the last one. True in *ret_match: @key was all there. */
+static const char *next_option(const char **at, const char *key, bool *ret_match)
+{
+	while (is_blank(**at))
+		(*at)++;
+	if (!**at)
+		return NULL;
+	const char *end = option_end(*at);
+
+	while (*key && *at < end && **at == *key) {
+		(*at)++;
+		key++;
+	}
+	*ret_match = !*key;
+	return end;
+}
+
 bool text_option(const char *cmdline, const char *key, unsigned nth, char *buffer, size_t capacity)
 {
-	for (const char *at = cmdline; *at;) {
-		while (is_blank(*at))
-			at++;
-		const char *end = option_end(at), *k = key;
+	const char *end;
+	bool match;
 
-		while (*k && at < end && *at == *k) {
-			at++;
-			k++;
-		}
-		if (!*k && at < end && *at == '=' && nth-- == 0)
+	for (const char *at = cmdline; (end = next_option(&at, key, &match)); at = end)
+		if (match && at < end && *at == '=' && nth-- == 0)
 			return copy_value(at + 1, end, buffer, capacity);
-		at = end;
-	}
+	return false;
+}
+
+bool text_flag(const char *cmdline, const char *flag)
+{
+	const char *end;
+	bool match;
+
+	for (const char *at = cmdline; (end = next_option(&at, flag, &match)); at = end)
+		if (match && at == end)
+			return true;
 	return false;
 }

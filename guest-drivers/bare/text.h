@@ -38,4 +38,7 @@ bool text_to_bytes(const char *word, uint64_t *ret_bytes);
  * @nth: the how-many-th such option, from 0. False: there is none, or it does not fit. */
 bool text_option(const char *cmdline, const char *key, unsigned nth, char *buffer, size_t capacity);
 
+/* Is there a word @flag, without a value? */
+bool text_flag(const char *cmdline, const char *flag);
+
 #endif

@@ -157,7 +157,7 @@ struct virtio_device *virtio_nth(unsigned nth)
 	return nth < device_count ? &devices[nth] : NULL;
 }
 
-uint64_t virtio_offered(const struct virtio_device *device)
+static uint64_t read_offered(const struct virtio_device *device)
 {
 	uint64_t features;
 
@@ -174,7 +174,8 @@ bool virtio_begin(struct virtio_device *device, uint64_t wanted)
 		cpu_relax();
 	write_register(device, REG_STATUS, STATUS_ACKNOWLEDGE);
 	write_register(device, REG_STATUS, STATUS_ACKNOWLEDGE | STATUS_DRIVER);
-	device->features = virtio_offered(device) & (wanted | VIRTIO_F_VERSION_1);
+	device->offered = read_offered(device);
+	device->features = device->offered & (wanted | VIRTIO_F_VERSION_1);
 	write_register(device, REG_DRIVER_FEATURES_SELECT, 0);
 	write_register(device, REG_DRIVER_FEATURES, (uint32_t)device->features);
 	write_register(device, REG_DRIVER_FEATURES_SELECT, 1);

@@ -22,7 +22,7 @@ enum { VIRTQUEUE_ENTRIES = 64 };
 struct virtio_device {
 	uint64_t base;
 	unsigned gsi, device_id;
-	uint64_t features;
+	uint64_t offered, features; /* since virtio_begin() */
 	uint32_t seen_irqs;
 };
 
@@ -47,7 +47,6 @@ struct virtio_device *virtio_nth(unsigned nth);
 
 /* Reset, features (those of @wanted that are offered), interrupt line. False: it declines. */
 bool virtio_begin(struct virtio_device *device, uint64_t wanted);
-uint64_t virtio_offered(const struct virtio_device *device);
 bool virtqueue_init(struct virtqueue *queue, struct virtio_device *device, unsigned index);
 void virtio_ready(struct virtio_device *device);
 

@@ -280,6 +280,12 @@ class Surface(unittest.TestCase):
             self.assertIn("count", vm.ask("vcpus"))
             vm.ask("help")
 
+    def test_quiet_says_one_line_and_listens(self):
+        with start("quiet") as vm:
+            vm.expect("neap-bare\r\n")
+            vm.ask("stat")
+            self.assertTrue(vm.output.startswith(b"neap-bare\r\n> stat\r\nok stat "), vm.output)
+
     def test_workloads_do_what_they_say(self):
         with start() as vm:
             vm.expect("ready")

@@ -109,6 +109,17 @@ static void options_are_found_by_whole_name_and_number(void **state)
 	assert_false(text_option(cmdline, "run", 0, value, 4));
 }
 
+static void flags_are_words_without_a_value(void **state)
+{
+	(void)state;
+	assert_true(text_flag("quiet", "quiet"));
+	assert_true(text_flag("echo=on  quiet run=stat", "quiet"));
+	assert_true(text_flag("run=\"echo a\" quiet ", "quiet"));
+	assert_false(text_flag("", "quiet"));
+	assert_false(text_flag("quieter unquiet quie quiet=1", "quiet"));
+	assert_false(text_flag("run=\"echo quiet please\"", "quiet"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -118,6 +129,7 @@ int main(void)
 		cmocka_unit_test(sizes_have_units_and_limits),
 		cmocka_unit_test(plain_numbers_take_no_unit),
 		cmocka_unit_test(options_are_found_by_whole_name_and_number),
+		cmocka_unit_test(flags_are_words_without_a_value),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
