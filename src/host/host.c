@@ -41,6 +41,7 @@
 #include "host/definition.h"
 #include "host/handlers.h"
 #include "host/idempotency.h"
+#include "host/jobs.h"
 #include "host/lifecycle.h"
 #include "host/listens.h"
 #include "host/metrics.h"
@@ -379,7 +380,7 @@ static void watch_signals(struct host *host)
 	}
 }
 
-static void init_timers(struct host *host)
+static void init_handles(struct host *host)
 {
 	uv_timer_t *const timers[] = { &host->reaper, &host->alarm, &host->tick };
 
@@ -387,6 +388,8 @@ static void init_timers(struct host *host)
 		(void)uv_timer_init(&host->loop, timers[i]);
 		timers[i]->data = host;
 	}
+	(void)uv_idle_init(&host->loop, &host->turns);
+	host->turns.data = host;
 }
 
 /* A descriptor per connection and three per VM. */
@@ -463,6 +466,7 @@ static void stop(struct host *host)
 	(void)sd_notify(0, "STOPPING=1");
 	for (unsigned i = 0; i < host->vm_count; i++)
 		life_let_go(host->vms[i], "neapd ends; the VM goes on");
+	jobs_let_go(host, "neapd ends, and this was not begun");
 	metrics_destroy(host->metrics);
 	if (host->server)
 		rpc_server_destroy(host->server);
@@ -492,7 +496,7 @@ int host_run(const struct host_config *config, struct err *err)
 	raise_limits(config);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)uv_loop_init(&host->loop);
-	init_timers(host);
+	init_handles(host);
 	watch_signals(host);
 	ret = start(host, err);
 	if (ret == 0 && !host->has_to_end)

@@ -23,6 +23,7 @@
 struct adopt;
 struct idempotency;
 struct job;
+struct jobs;
 struct metrics;
 
 struct job_list {
@@ -45,6 +46,8 @@ struct host {
 	unsigned vm_count, vm_capacity;
 	struct hosted *removed; /* freed when the loop comes round */
 	uv_timer_t reaper;
+	struct jobs *waiting_jobs; /* jobs.c's: they have their turn when the loop comes round */
+	uv_idle_t turns;
 
 	uv_timer_t alarm; /* the earliest alarm of any VM */
 	uint64_t alarm_at_ns;

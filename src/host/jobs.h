@@ -2,7 +2,8 @@
 /* jobs.h - one request's work: on the VM that it names, or on each that its selector names.
  *
  * A verb is written once, for one VM. Asked for by name its outcome is the answer; asked for by a selector
- * it is a row of the answer's results, in the order of names, and one VM's failure is no other's.
+ * it is a row of the answer's results, in the order of names, and one VM's failure is no other's. Many VMs
+ * are worked on in turns, and others are served between them.
  * Threads: the loop's.
  */
 #ifndef NEAP_HOST_JOBS_H
@@ -20,13 +21,14 @@ typedef void (*job_then)(struct job *job, int code, const json_t *result, const 
  * gone. */
 struct job {
 	struct jobs *jobs;
-	struct hosted *vm;	     /* until it ends */
+	struct hosted *vm;	     /* from when it is begun until it ends */
 	struct api_request *request; /* what was asked; its params have vm and selector too */
 	void *note;		     /* the verb's own */
 	job_then then;		     /* who takes what comes of waiting; NULL: it is the outcome */
 	struct job_list *list;	     /* where it waits, or NULL */
 	struct job *previous, *next;
 	unsigned index;
+	char name[VM_NAME_BYTES], uuid[37]; /* the VM's */
 };
 
 typedef void (*job_run)(struct job *job);
@@ -42,6 +44,9 @@ int jobs_run(struct host *host, struct api_request *request, job_run run, json_t
 /* For verbs that make their VM themselves: one job, whose outcome is the answer. */
 int jobs_run_on(struct hosted *vm, struct api_request *request, job_run run, json_t **ret_result,
 		struct err *err);
+
+/* The daemon ends: what has not begun fails with @why. */
+void jobs_let_go(struct host *host, const char *why);
 
 void job_done(struct job *job, json_t *result); /* steals @result */
 void job_fail(struct job *job, int code, const char *fmt, ...)

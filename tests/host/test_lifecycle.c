@@ -257,24 +257,27 @@ bool contact_is_silent(const struct hosted *vm)
 /* --- disk, host ---------------------------------------------------------------------------------- */
 
 static unsigned records;
+static json_t *on_record; /* names as keys */
 
 int store_write(struct store *store, enum store_shelf shelf, const char *name, const json_t *object,
 		struct err *err)
 {
 	(void)store;
-	(void)name;
 	(void)err;
 	assert_true(json_is_object(object));
-	records += shelf == STORE_RUNS;
+	if (shelf == STORE_RUNS) {
+		records++;
+		(void)json_object_set_new(on_record, name, json_true());
+	}
 	return 0;
 }
 
 int store_remove(struct store *store, enum store_shelf shelf, const char *name, struct err *err)
 {
 	(void)store;
-	(void)shelf;
-	(void)name;
 	(void)err;
+	if (shelf == STORE_RUNS)
+		(void)json_object_del(on_record, name);
 	return 0;
 }
 
@@ -383,8 +386,12 @@ static void check(const struct hosted *vm)
 	assert_true(life_is_at_rest(vm) == (strcmp(vm->state, "stopped") == 0));
 	if (waits_alarm)
 		assert_true(life_alarm_ns(vm) > 0);
-	if (life_is_at_rest(vm))
+	if (lives || waits_alarm) /* L4 */
+		assert_non_null(json_object_get(on_record, vm->definition.name));
+	if (life_is_at_rest(vm)) {
 		assert_int_equal(life_alarm_ns(vm), 0);
+		assert_null(json_object_get(on_record, vm->definition.name)); /* L4 */
+	}
 }
 
 static void end_process(struct process *process, struct test_random *random)
@@ -497,6 +504,7 @@ static void any_order_of_events_keeps_the_books(void **state)
 
 	(void)state;
 	asked = told = starts_told = ends_told = 0;
+	on_record = json_object();
 	assert_int_equal(uv_loop_init(&host.loop), 0);
 	assert_int_equal(uv_timer_init(&host.loop, &host.reaper), 0);
 	for (unsigned i = 0; i < VMS; i++)
@@ -524,6 +532,7 @@ static void any_order_of_events_keeps_the_books(void **state)
 	}
 	assert_int_equal(told, asked); /* L2 */
 	assert_int_equal(in_books, 0);
+	json_decref(on_record);
 	roster_fini(&host);
 	uv_close((uv_handle_t *)&host.reaper, NULL);
 	(void)uv_run(&host.loop, UV_RUN_DEFAULT);

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """What a daemon does for whoever is connected: VMs from their definition to their end, restarts, selectors,
 keys, events, consoles, logs."""
+import json
 import os
 import signal
 import sys
 import time
 import unittest
+import uuid
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import neapd  # noqa: E402
@@ -234,6 +236,17 @@ class Restarts(OneDaemon):
 
 
 class Many(OneDaemon):
+    def store(self, count):
+        """So many VMs, v000 and on."""
+        names = ["v%03d" % number for number in range(count)]
+        self.daemon.stop()
+        for name in names:
+            path = os.path.join(self.daemon.state_home, "neap", "vms", name + ".json")
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+                json.dump({"config": {**self.daemon.config(name), "uuid": str(uuid.uuid4())}}, file)
+        self.daemon.start()
+        return names
+
     def test_of_a_selection_each_is_asked_to_be_in_a_state_and_some_may_be_in_it_already(self):
         daemon = self.daemon
         for name in "runs", "rests":
@@ -263,6 +276,47 @@ class Many(OneDaemon):
         self.assertEqual(daemon.vms(), {})
         self.assertEqual(daemon.call("vm.delete", selector="all")["results"], [])
         self.assertEqual(self.code_of("vm.kill", selector=""), INVALID)
+
+    def test_what_is_done_to_many_lets_others_have_their_turn(self):
+        daemon = self.daemon
+        names = self.store(100)
+        daemon.listen(kinds=["vm.updated"])
+        with neapvm.Pipelined(daemon.socket()) as many, neapvm.Pipelined(daemon.socket()) as other:
+            many.send("vm.update", selector="all", labels={"tier": "web"})
+            daemon.event("vm.updated", "v000")
+            for number in range(3):
+                other.send("host.info")
+                self.assertIn("uptime_ns", other.answer()["result"])
+                self.assertFalse(many.has_answer(), "all came first, after %d others" % number)
+            rows = many.answer()["result"]["results"]
+        self.assertEqual([row["vm"] for row in rows], names)
+        self.assertTrue(all("result" in row for row in rows))
+        self.assertEqual(sorted(daemon.vms("tier=web")), names)
+
+    def test_who_is_forgotten_before_its_turn_is_said_to_be(self):
+        daemon = self.daemon
+        names = self.store(60)
+        with neapvm.Pipelined(daemon.socket()) as many:
+            many.send("vm.update", selector="all", labels={"tier": "web"})
+            many.send("vm.delete", vm=names[-1])
+            many.send("vm.update", selector="all", labels={"tier": "db"})
+            answers = {answer["id"]: answer for answer in (many.answer(), many.answer(), many.answer())}
+        rows = answers[1]["result"]["results"]
+        self.assertTrue(all("result" in row for row in rows[:-1]))
+        self.assertEqual((rows[-1]["vm"], rows[-1]["error"]["code"]), (names[-1], NO_VM))
+        self.assertEqual(len(answers[3]["result"]["results"]), 59)
+        self.assertEqual(len(daemon.vms("tier=db")), 59)
+
+    def test_the_end_of_the_daemon_answers_who_was_not_begun(self):
+        daemon = self.daemon
+        self.store(100)
+        daemon.listen(kinds=["vm.updated"])
+        with neapvm.Pipelined(daemon.socket()) as many:
+            many.send("vm.update", selector="all", labels={"tier": "web"})
+            daemon.event("vm.updated", "v000")
+            self.assertEqual(daemon.stop(), 0)
+        daemon.start()
+        self.assertIn(len(daemon.vms("tier=web")), range(1, 101))
 
     def test_an_update_holds_at_once_or_at_the_next_start(self):
         daemon = self.daemon

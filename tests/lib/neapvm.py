@@ -139,6 +139,27 @@ class Rpc:
         self.sock.close()
 
 
+class Pipelined(Rpc):
+    """Requests that are sent without waiting, and answers as they come."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def send(self, method, **params):
+        self.next_id += 1
+        request = {"jsonrpc": "2.0", "id": self.next_id, "method": method, "params": params}
+        self.sock.sendall(json.dumps(request).encode() + b"\n")
+
+    def has_answer(self):
+        return b"\n" in self.buffer or bool(select.select([self.sock], [], [], 0)[0])
+
+    def answer(self):
+        return self._message(time.monotonic() + PATIENCE_S)
+
+
 class Console:
     """What the guest of self.process says on its standard output, and is told on its standard input."""
 
