@@ -27,11 +27,10 @@ int bulk_call(const struct cli_call *call, struct daemon *daemon, const char *me
 			    : out_fail(EXIT_CODE_FAILED, "neapd's answer has no results");
 }
 
-static const char *say_done(const void *ctx, const json_t *result, char text[], size_t text_bytes)
+static const char *say_done(const json_t *result, char text[], size_t text_bytes)
 {
 	const char *state = out_text(result, "state");
 
-	(void)ctx;
 	(void)snprintf(text, text_bytes, "%s", *state ? state : "done");
 	return text;
 }
@@ -41,7 +40,7 @@ static bool failed(const json_t *row)
 	return json_object_get(row, "error") != NULL;
 }
 
-static void print_results(const json_t *results, bulk_say say, const void *ctx)
+static void print_results(const json_t *results, bulk_say say)
 {
 	static const char *const headers[] = { "NAME", "RESULT" };
 	struct out_table table;
@@ -57,7 +56,7 @@ static void print_results(const json_t *results, bulk_say say, const void *ctx)
 				 out_text(json_object_get(row, "error"), "message"));
 		else
 			out_cell(&table, OUT_PLAIN, "%s",
-				 say(ctx, json_object_get(row, "result"), text, sizeof(text)));
+				 say(json_object_get(row, "result"), text, sizeof(text)));
 	}
 	out_table_print(&table, stdout, "");
 }
@@ -76,7 +75,7 @@ static int exit_code_of(const struct cli_call *call, size_t count, size_t failur
 	return EXIT_CODE_OK;
 }
 
-int bulk_report(const struct cli_call *call, json_t *results, bulk_say say, const void *ctx)
+int bulk_report(const struct cli_call *call, json_t *results, bulk_say say)
 {
 	size_t count = json_array_size(results), failures = 0;
 	bool is_printed = true;
@@ -86,7 +85,7 @@ int bulk_report(const struct cli_call *call, json_t *results, bulk_say say, cons
 	if (cli_wants_json(call))
 		is_printed = out_json(json_pack("{s:O}", "results", results));
 	else if (count > 0)
-		print_results(results, say ? say : say_done, ctx);
+		print_results(results, say ? say : say_done);
 	json_decref(results);
 	return is_printed ? exit_code_of(call, count, failures) : EXIT_CODE_FAILED;
 }
@@ -103,5 +102,5 @@ int bulk_do(const struct cli_call *call, const char *method, json_t *params, int
 	}
 	ret = bulk_call(call, &daemon, method, params, timeout_ms, &results);
 	daemon_close(&daemon);
-	return ret == EXIT_CODE_OK ? bulk_report(call, results, NULL, NULL) : ret;
+	return ret == EXIT_CODE_OK ? bulk_report(call, results, NULL) : ret;
 }

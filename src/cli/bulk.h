@@ -18,8 +18,7 @@ int bulk_call(const struct cli_call *call, struct daemon *daemon, const char *me
 	      json_t *params, int timeout_ms, json_t **ret_results);
 
 /* What a success is in words: in @text, or a constant. */
-typedef const char *(*bulk_say)(const void *ctx, const json_t *result, char text[],
-				size_t text_bytes);
+typedef const char *(*bulk_say)(const json_t *result, char text[], size_t text_bytes);
 
 /**
  * bulk_report() - print @results, as a table or as JSON, and steal them
@@ -27,7 +26,7 @@ typedef const char *(*bulk_say)(const void *ctx, const json_t *result, char text
  *
  * Return: EXIT_CODE_OK; EXIT_CODE_FAILED: a VM failed; EXIT_CODE_NO_VM: none was selected.
  */
-int bulk_report(const struct cli_call *call, json_t *results, bulk_say say, const void *ctx);
+int bulk_report(const struct cli_call *call, json_t *results, bulk_say say);
 
 /* Both. */
 int bulk_do(const struct cli_call *call, const char *method, json_t *params, int timeout_ms);

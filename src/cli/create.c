@@ -203,10 +203,8 @@ static int delete_one(const struct cli_call *call, const struct daemon *daemon)
 	return ret;
 }
 
-static const char *say_deleted(const void *ctx, const json_t *result, char text[],
-			       size_t text_bytes)
+static const char *say_deleted(const json_t *result, char text[], size_t text_bytes)
 {
-	(void)ctx;
 	(void)result;
 	(void)snprintf(text, text_bytes, "deleted");
 	return text;
@@ -225,5 +223,5 @@ int cli_delete(struct cli_call *call)
 	else
 		ret = bulk_call(call, &daemon, "vm.delete", NULL, VM_CHANGE_TIMEOUT_MS, &results);
 	daemon_close(&daemon);
-	return results ? bulk_report(call, results, say_deleted, NULL) : ret;
+	return results ? bulk_report(call, results, say_deleted) : ret;
 }

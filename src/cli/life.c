@@ -159,7 +159,7 @@ static int stop_selected(struct cli_call *call, uint64_t timeout_ns)
 		ret = await_ends(&daemon, results, timeout_ns);
 	daemon_close(&daemon);
 	if (ret == EXIT_CODE_OK)
-		return bulk_report(call, results, NULL, NULL);
+		return bulk_report(call, results, NULL);
 	json_decref(results);
 	return ret;
 }

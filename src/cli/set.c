@@ -398,7 +398,7 @@ static int set_kept(struct cli_call *call, struct vm *vm, struct request *reques
 	else if (ret == EXIT_CODE_OK && cli_wants_json(call))
 		ret = out_json(json_incref(result)) ? EXIT_CODE_OK : EXIT_CODE_FAILED;
 	else if (ret == EXIT_CODE_OK)
-		set_say_kept(vm->name, request->update, result);
+		set_say_kept(vm->name, result);
 	json_decref(result);
 	return ret;
 }

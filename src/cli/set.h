@@ -21,7 +21,7 @@ void set_each_kept_key(set_take_key take, void *ctx);
 int set_keep(json_t *update, const char *text);
 
 /* vm.update was done: what holds at once, and what at the next start. */
-void set_say_kept(const char *vm_name, const json_t *update, const json_t *result);
+void set_say_kept(const char *vm_name, const json_t *result);
 
 /* vm.update of all that --selector selects. */
 int set_keep_selected(const struct cli_call *call, json_t *update);

@@ -102,22 +102,6 @@ void set_each_kept_key(set_take_key take, void *ctx)
 
 /* --- said --------------------------------------------------------------------------------------- */
 
-/* Labels and how it is kept hold at once; the daemon tells of options only. */
-static void add_kept(json_t *live, const json_t *update)
-{
-	static const char *const words[] = { "autostart", "restart" };
-	json_t *labels = json_object_get(update, "labels"), *value;
-	const char *key;
-
-	json_object_foreach(labels, key, value)
-	{
-		(void)json_array_append_new(live, json_sprintf(LABEL_PREFIX "%s", key));
-	}
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		if (json_object_get(update, words[i]))
-			(void)json_array_append_new(live, json_string(words[i]));
-}
-
 /* "memory.minimum, cpus" */
 static void put_words(char text[], size_t text_bytes, size_t *len, const char *before,
 		      const json_t *words)
@@ -127,25 +111,22 @@ static void put_words(char text[], size_t text_bytes, size_t *len, const char *b
 					 json_string_value(json_array_get(words, i)));
 }
 
-static const char *say(const void *ctx, const json_t *result, char text[], size_t text_bytes)
+static const char *say(const json_t *result, char text[], size_t text_bytes)
 {
-	json_t *live = json_copy(json_object_get(result, "live"));
 	size_t len = 0;
 
 	(void)snprintf(text, text_bytes, "as it was");
-	add_kept(live, ctx);
-	put_words(text, text_bytes, &len, "at once: ", live);
+	put_words(text, text_bytes, &len, "at once: ", json_object_get(result, "live"));
 	put_words(text, text_bytes, &len, len ? "; at the next start: " : "at the next start: ",
 		  json_object_get(result, "next_start"));
-	json_decref(live);
 	return text;
 }
 
-void set_say_kept(const char *vm_name, const json_t *update, const json_t *result)
+void set_say_kept(const char *vm_name, const json_t *result)
 {
 	char text[512];
 
-	out_about(vm_name, say(update, result, text, sizeof(text)));
+	out_about(vm_name, say(result, text, sizeof(text)));
 }
 
 int set_keep_selected(const struct cli_call *call, json_t *update)
@@ -159,5 +140,5 @@ int set_keep_selected(const struct cli_call *call, json_t *update)
 	ret = bulk_call(call, &daemon, "vm.update", json_copy(update), VM_CHANGE_TIMEOUT_MS,
 			&results);
 	daemon_close(&daemon);
-	return ret == EXIT_CODE_OK ? bulk_report(call, results, say, update) : ret;
+	return ret == EXIT_CODE_OK ? bulk_report(call, results, say) : ret;
 }

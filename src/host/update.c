@@ -7,7 +7,7 @@
  * again.
  *
  *  U1  Name and UUID never change. A VM that is not stored has nothing that an update could change for
- *      its next start, so only its live options and its labels do.
+ *      its next start, so only its live options and its labels do; anything else is refused.
  *  U2  memory.limit has a verb of its own, which can only be refused by a VM without swap; it is live only
  *      for one that was started with it.
  *  U3  One update of a VM at a time: each starts from what the one before left.
@@ -178,6 +178,32 @@ static int change_labels(struct update *update, const json_t *labels, struct err
 	return labels_check(update->next.labels, false, err);
 }
 
+/* Labels and how the VM is kept are the daemon's own, so they hold at once: told as `neap set` takes them. */
+static void tell_kept(struct update *update, const json_t *params)
+{
+	static const char *const words[] = { "autostart", "restart" };
+	const char *key;
+	json_t *value;
+
+	json_object_foreach(json_object_get(params, "labels"), key, value)
+	{
+		(void)json_array_append_new(update->live, json_sprintf("label.%s", key));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (json_object_get(params, words[i]))
+			(void)json_array_append_new(update->live, json_string(words[i]));
+}
+
+/* U1: NULL, or something that a VM that is not stored cannot have. */
+static const char *in_vain(const struct update *update, const json_t *params)
+{
+	if (json_object_get(params, "autostart"))
+		return "autostart";
+	if (json_object_get(params, "restart"))
+		return "restart";
+	return json_string_value(json_array_get(update->next_start, 0));
+}
+
 static int prepare(struct update *update, struct hosted *vm, const json_t *params, struct err *err)
 {
 	const json_t *set = json_object_get(params, "set");
@@ -199,11 +225,12 @@ static int prepare(struct update *update, struct hosted *vm, const json_t *param
 		ret = change_options(update, vm, set, err);
 	if (ret == 0 && !update->next.config)
 		update->next.config = json_incref(vm->definition.config);
-	if (ret == 0 && vm->is_transient && json_array_size(update->next_start) > 0) /* U1 */
+	if (ret == 0 && vm->is_transient && in_vain(update, params))
 		return err_set(err, -EINVAL,
 			       "%s is not stored, so it has no next start for %s to wait for",
-			       vm->definition.name,
-			       json_string_value(json_array_get(update->next_start, 0)));
+			       vm->definition.name, in_vain(update, params));
+	if (ret == 0)
+		tell_kept(update, params);
 	return ret;
 }
 

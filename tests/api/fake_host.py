@@ -276,7 +276,8 @@ class FakeHost:
         vm.setdefault("set", {}).update(set or {})
         if "memory.minimum" in now:
             self.call(vm, "vm.memory.set", minimum_bytes=int(set["memory.minimum"][:-1]) << 20)
-        return {"live": now, "next_start": [key for key in set or {} if key not in now]}
+        kept = [f"label.{key}" for key in labels or {}] + ["autostart"] * (autostart is not None) + ["restart"] * bool(restart)
+        return {"live": now + kept, "next_start": [key for key in set or {} if key not in now]}
 
     def vm_list(self, selector="all"):
         rows = []

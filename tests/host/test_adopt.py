@@ -266,8 +266,9 @@ class ByHand(OneDaemon):
         pools = daemon.call("host.pools")["pools"]
         self.assertTrue(any(row["vm"] == "mine" for pool in pools for row in pool["vms"]))
         self.assertEqual(daemon.call("vm.update", vm="mine", labels={"a": "b"}, set={"memory.weight": 3}),
-                         {"live": ["memory.weight"], "next_start": []})
-        self.assertEqual(daemon.fails("vm.update", vm="mine", set={"cpus": 2}).code, -32602)
+                         {"live": ["memory.weight", "label.a"], "next_start": []})
+        for kept in ({"set": {"cpus": 2}}, {"restart": "always"}, {"autostart": True}):
+            self.assertIn("not stored", str(daemon.fails("vm.update", vm="mine", **kept)))
         self.restart()
         self.assertEqual(daemon.vms()["mine"]["labels"], {"a": "b"})
         daemon.listen()

@@ -323,7 +323,7 @@ class Many(OneDaemon):
         daemon.create("one", {"keep": "1", "drop": "2"})
         self.assertEqual(daemon.call("vm.update", vm="one", set={"cpus": 2, "memory.weight": 5},
                                      labels={"drop": None, "new": "3"}),
-                         {"live": [], "next_start": ["cpus", "memory.weight"]})
+                         {"live": ["label.drop", "label.new"], "next_start": ["cpus", "memory.weight"]})
         self.assertEqual(daemon.vms()["one"]["labels"], {"keep": "1", "new": "3"})
         daemon.call("vm.start", vm="one")
         info = daemon.call("vm.info", vm="one")
@@ -331,8 +331,10 @@ class Many(OneDaemon):
         daemon.listen()
         self.assertEqual(daemon.call("vm.update", vm="one", set={"memory.weight": 7, "cpus": 1},
                                      restart="always", autostart=True),
-                         {"live": ["memory.weight"], "next_start": ["cpus"]})
-        self.assertEqual(daemon.event("vm.updated", "one")["data"]["live"], ["memory.weight"])
+                         {"live": ["memory.weight", "autostart", "restart"], "next_start": ["cpus"]})
+        self.assertEqual(daemon.event("vm.updated", "one")["data"]["live"], ["memory.weight", "autostart", "restart"])
+        self.assertEqual(daemon.call("vm.update", selector="all", restart="always"),
+                         {"results": [{"vm": "one", "result": {"live": ["restart"], "next_start": []}}]})
         self.assertEqual(daemon.call("vm.memory", vm="one")["policy"]["weight"], 7)
         info = daemon.call("vm.info", vm="one")
         self.assertEqual((info["cpus"], info["host"]["next_start"]), (2, ["cpus"]))

@@ -223,9 +223,9 @@ class VmUpdateResult:
     """Of vm.update. `raw` is the whole answer."""
 
     raw: Dict[str, Any] = dataclasses.field(repr=False)
-    # what holds at once
+    # of all that was to change, what holds at once: options, label.NAME, autostart, restart
     live: List[Any]
-    # what holds from the next start on
+    # the rest: options that hold from the next start on
     next_start: List[Any]
 
 
