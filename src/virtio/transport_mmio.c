@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* transport_mmio.c - the register file between vCPUs and one virtio_device.
  *
- * Threads. vCPU threads call in through the bus. Three registers are used while a guest runs and
- * need no other thread: QueueNotify writes an eventfd, InterruptStatus and InterruptACK are one
- * atomic word. So do those that say what the device is; they never change. All others are a
- * driver's set-up; they run on the thread that owns the device, so everything else here has that
- * one owner, and a Status write of 0 returns to the guest only when the device has let go of its
- * memory. Most of a set-up is lazy writes (bus.h). They wait in `waiting` and go to the owner
- * together with the next access that is not one, since each way there and back costs two wake-ups.
+ * Threads. vCPU threads call in through the bus. What a running guest uses needs no other thread:
+ * QueueNotify writes an eventfd, InterruptStatus and InterruptACK are one atomic word. Nor does what
+ * never changes, nor the selectors, which belong to vCPU threads under a lock. Whatever changes the
+ * device or asks it runs on the thread that owns it; so everything else here has that one owner, and
+ * a Status write of 0 returns to the guest only when the device has let go of its memory. Each way
+ * there and back costs two wake-ups. So lazy writes (bus.h), most of a driver's set-up, wait in
+ * `waiting`, each with its selector, and go there together with the next access that must.
  *
  * Invariants
  *  M1  An interrupt's bit is set before its eventfd is written, and only InterruptACK clears bits
@@ -19,9 +19,12 @@
  *      virtq_check() at DRIVER_OK.
  *  M4  The owner sees a guest's accesses in the guest's order: whatever goes there takes all that
  *      waits with it, first. Two vCPUs that order their accesses do it by memory, and a write
- *      waits under a lock before its vCPU goes on.
+ *      waits under the lock before its vCPU goes on. A register that is read without the owner
+ *      depends on nothing that waits.
  *  M5  A machine reset forgets what waits: nobody is there who wrote it. A reset by the driver is
  *      one of its accesses, and keeps the order (M4).
+ *  M6  `status` is the device's as the owner left it: after each access, each reset, and before the
+ *      interrupt that tells of a breakdown. The owner alone writes it.
  *
  * Source: virtio 1.2 §4.2.2 "MMIO Device Register Layout".
  */
@@ -87,7 +90,7 @@ static const struct bus_span lazy[] = {
 enum { WAITING_MAX = 32 };
 
 struct register_write {
-	uint32_t offset, value;
+	uint32_t offset, selector, value;
 };
 
 struct virtio_mmio {
@@ -96,12 +99,18 @@ struct virtio_mmio {
 	int irq_fd; /* borrowed */
 	int doorbell_fds[VIRTIO_MAX_QUEUES];
 	uint32_t interrupt_status; /* atomic */
-	uint32_t device_features_sel, driver_features_sel, queue_sel;
+	uint32_t status;	   /* atomic; M6 */
 
-	pthread_mutex_t lock; /* the two below */
+	pthread_mutex_t lock; /* all that follows */
+	uint32_t device_features_sel, driver_features_sel, queue_sel;
 	unsigned waiting_count;
 	struct register_write waiting[WAITING_MAX];
 };
+
+static void show_status(struct virtio_mmio *mmio) /* M6 */
+{
+	__atomic_store_n(&mmio->status, mmio->vdev->status, __ATOMIC_SEQ_CST);
+}
 
 static void interrupt(struct virtio_mmio *mmio, uint32_t bit)
 {
@@ -116,6 +125,7 @@ static void on_interrupt_queue(void *transport)
 
 static void on_interrupt_config(void *transport)
 {
+	show_status(transport);
 	interrupt(transport, INTERRUPT_CONFIG);
 }
 
@@ -193,6 +203,26 @@ void virtio_mmio_reassert(struct virtio_mmio *transport)
 		event_signal(transport->irq_fd);
 }
 
+/* What says which of several a register is about. */
+static uint32_t selector_of(const struct virtio_mmio *mmio, uint64_t offset)
+{
+	switch (offset) {
+	case REG_DEVICE_FEATURES: return mmio->device_features_sel;
+	case REG_DRIVER_FEATURES: return mmio->driver_features_sel;
+	default: return mmio->queue_sel;
+	}
+}
+
+static uint32_t read_selector(struct virtio_mmio *mmio, uint64_t offset)
+{
+	uint32_t selector;
+
+	pthread_mutex_lock(&mmio->lock);
+	selector = selector_of(mmio, offset);
+	pthread_mutex_unlock(&mmio->lock);
+	return selector;
+}
+
 /* All that waits, in order; returns how many. */
 static unsigned take_waiting(struct virtio_mmio *mmio, struct register_write writes[WAITING_MAX])
 {
@@ -206,16 +236,25 @@ static unsigned take_waiting(struct virtio_mmio *mmio, struct register_write wri
 	return count;
 }
 
-/* False: there is no room. */
-static bool put_waiting(struct virtio_mmio *mmio, uint64_t offset, uint32_t value)
+/* A lazy write. False: it cannot wait, for there is no room. */
+static bool put_lazy(struct virtio_mmio *mmio, uint64_t offset, uint32_t value)
 {
-	bool fits;
+	bool fits = true;
 
 	pthread_mutex_lock(&mmio->lock);
-	fits = mmio->waiting_count < WAITING_MAX;
-	if (fits)
+	if (offset == REG_DEVICE_FEATURES_SEL)
+		mmio->device_features_sel = value;
+	else if (offset == REG_DRIVER_FEATURES_SEL)
+		mmio->driver_features_sel = value;
+	else if (offset == REG_QUEUE_SEL)
+		mmio->queue_sel = value;
+	else if (mmio->waiting_count < WAITING_MAX)
 		mmio->waiting[mmio->waiting_count++] =
-			(struct register_write){ .offset = (uint32_t)offset, .value = value };
+			(struct register_write){ .offset = (uint32_t)offset,
+						 .selector = selector_of(mmio, offset),
+						 .value = value };
+	else
+		fits = false;
 	pthread_mutex_unlock(&mmio->lock);
 	return fits;
 }
@@ -224,6 +263,7 @@ static bool put_waiting(struct virtio_mmio *mmio, uint64_t offset, uint32_t valu
 static void reset(struct virtio_mmio *mmio)
 {
 	virtio_reset(mmio->vdev);
+	show_status(mmio);
 	__atomic_store_n(&mmio->interrupt_status, 0, __ATOMIC_SEQ_CST);
 	for (unsigned i = 0; i < mmio->vdev->ops->queue_count; i++)
 		(void)event_drain(mmio->doorbell_fds[i]);
@@ -231,20 +271,18 @@ static void reset(struct virtio_mmio *mmio)
 
 void virtio_mmio_reset(struct virtio_mmio *transport)
 {
-	struct register_write forgotten[WAITING_MAX];
-
-	(void)take_waiting(transport, forgotten); /* M5 */
 	reset(transport);
+	pthread_mutex_lock(&transport->lock);
+	transport->waiting_count = 0; /* M5 */
 	transport->device_features_sel = 0;
 	transport->driver_features_sel = 0;
 	transport->queue_sel = 0;
+	pthread_mutex_unlock(&transport->lock);
 }
 
-static struct virtq *selected_queue(struct virtio_mmio *mmio)
+static struct virtq *queue_of(struct virtio_mmio *mmio, uint32_t selector)
 {
-	if (mmio->queue_sel >= mmio->vdev->ops->queue_count)
-		return NULL;
-	return &mmio->vdev->queues[mmio->queue_sel];
+	return selector < mmio->vdev->ops->queue_count ? &mmio->vdev->queues[selector] : NULL;
 }
 
 static uint32_t half(uint64_t value, uint32_t which)
@@ -260,34 +298,42 @@ static void set_half(uint64_t *value, uint32_t which, uint32_t bits)
 	*value |= (uint64_t)bits << (32 * which);
 }
 
-static uint32_t read_register(struct virtio_mmio *mmio, uint64_t offset)
+/* Needs no owner: what never changes, or is kept for this. */
+static bool read_at_once(struct virtio_mmio *mmio, uint64_t offset, uint32_t *ret_value)
 {
-	const struct virtq *vq = selected_queue(mmio);
-
 	switch (offset) {
-	case REG_DEVICE_FEATURES: return half(mmio->vdev->offered, mmio->device_features_sel);
-	case REG_QUEUE_NUM_MAX: return vq ? VIRTQ_MAX_SIZE : 0;
-	case REG_QUEUE_READY: return vq && vq->ready;
-	case REG_STATUS: return mmio->vdev->status;
-	case REG_CONFIG_GENERATION: return virtio_config_generation(mmio->vdev);
+	case REG_QUEUE_READY:
+	case REG_CONFIG_GENERATION: return false;
+	case REG_MAGIC: *ret_value = MAGIC; break;
+	case REG_VERSION: *ret_value = VERSION; break;
+	case REG_DEVICE_ID: *ret_value = mmio->vdev->ops->device_id; break;
+	case REG_VENDOR_ID: *ret_value = VENDOR_ID; break;
+	case REG_DEVICE_FEATURES:
+		*ret_value = half(mmio->vdev->offered, read_selector(mmio, offset));
+		break;
+	case REG_QUEUE_NUM_MAX:
+		*ret_value = queue_of(mmio, read_selector(mmio, offset)) ? VIRTQ_MAX_SIZE : 0;
+		break;
+	case REG_INTERRUPT_STATUS:
+		*ret_value = __atomic_load_n(&mmio->interrupt_status, __ATOMIC_SEQ_CST);
+		break;
+	case REG_STATUS: *ret_value = __atomic_load_n(&mmio->status, __ATOMIC_SEQ_CST); break;
 	case REG_SHM_LEN_LOW:
 	case REG_SHM_LEN_HIGH:
 	case REG_SHM_BASE_LOW:
-	case REG_SHM_BASE_HIGH: return UINT32_MAX; /* there is no such region */
-	default: return 0;
+	case REG_SHM_BASE_HIGH: *ret_value = UINT32_MAX; break; /* there is no such region */
+	default: *ret_value = 0; break;
 	}
+	return true;
 }
 
-/* What never changes. */
-static bool read_identity(const struct virtio_mmio *mmio, uint64_t offset, uint32_t *ret_value)
+static uint32_t read_of_owner(struct virtio_mmio *mmio, uint64_t offset, uint32_t selector)
 {
-	switch (offset) {
-	case REG_MAGIC: *ret_value = MAGIC; return true;
-	case REG_VERSION: *ret_value = VERSION; return true;
-	case REG_DEVICE_ID: *ret_value = mmio->vdev->ops->device_id; return true;
-	case REG_VENDOR_ID: *ret_value = VENDOR_ID; return true;
-	default: return false;
-	}
+	const struct virtq *vq = queue_of(mmio, selector);
+
+	if (offset == REG_CONFIG_GENERATION)
+		return virtio_config_generation(mmio->vdev);
+	return vq && vq->ready;
 }
 
 static bool size_is_served(uint32_t num)
@@ -296,19 +342,20 @@ static bool size_is_served(uint32_t num)
 }
 
 /* Registers of the selected queue. */
-static void write_queue_register(struct virtio_mmio *mmio, uint64_t offset, uint32_t value)
+static void write_queue_register(struct virtio_mmio *mmio, const struct register_write *write)
 {
-	struct virtq *vq = selected_queue(mmio);
+	struct virtq *vq = queue_of(mmio, write->selector);
+	uint32_t value = write->value;
 
 	if (!vq || !virtio_queues_open(mmio->vdev))
 		return;
-	if (offset == REG_QUEUE_READY) {
+	if (write->offset == REG_QUEUE_READY) {
 		vq->ready = value & 1;
 		return;
 	}
 	if (vq->ready)
 		return;
-	switch (offset) {
+	switch (write->offset) {
 	case REG_QUEUE_NUM: vq->num = size_is_served(value) ? (uint16_t)value : 0; break;
 	case REG_QUEUE_DESC_LOW: set_half(&vq->desc.addr, 0, value); break;
 	case REG_QUEUE_DESC_HIGH: set_half(&vq->desc.addr, 1, value); break;
@@ -328,18 +375,15 @@ static void write_status(struct virtio_mmio *mmio, uint32_t value)
 		virtio_write_status(mmio->vdev, (uint8_t)value);
 }
 
-static void write_register(struct virtio_mmio *mmio, uint64_t offset, uint32_t value)
+static void write_register(struct virtio_mmio *mmio, const struct register_write *write)
 {
-	switch (offset) {
-	case REG_DEVICE_FEATURES_SEL: mmio->device_features_sel = value; break;
-	case REG_DRIVER_FEATURES_SEL: mmio->driver_features_sel = value; break;
-	case REG_QUEUE_SEL: mmio->queue_sel = value; break;
-	case REG_STATUS: write_status(mmio, value); break;
+	switch (write->offset) {
+	case REG_STATUS: write_status(mmio, write->value); break;
 	case REG_DRIVER_FEATURES:
 		if (virtio_features_open(mmio->vdev))
-			set_half(&mmio->vdev->negotiated, mmio->driver_features_sel, value);
+			set_half(&mmio->vdev->negotiated, write->selector, write->value);
 		break;
-	default: write_queue_register(mmio, offset, value); break;
+	default: write_queue_register(mmio, write); break;
 	}
 }
 
@@ -348,7 +392,7 @@ struct access {
 	struct virtio_mmio *mmio;
 	uint64_t offset;
 	uint32_t len;
-	uint32_t value; /* of a control register */
+	uint32_t selector, value; /* of a control register */
 	void *to;
 	const void *from;
 };
@@ -361,7 +405,7 @@ static void run_access(void *arg)
 	unsigned count = take_waiting(mmio, earlier);
 
 	for (unsigned i = 0; i < count; i++) /* M4 */
-		write_register(mmio, earlier[i].offset, earlier[i].value);
+		write_register(mmio, &earlier[i]);
 
 	if (access->offset >= REG_CONFIG && access->to)
 		virtio_read_config(mmio->vdev, access->offset - REG_CONFIG, access->to,
@@ -370,15 +414,19 @@ static void run_access(void *arg)
 		virtio_write_config(mmio->vdev, access->offset - REG_CONFIG, access->from,
 				    access->len);
 	else if (access->to)
-		access->value = read_register(mmio, access->offset);
+		access->value = read_of_owner(mmio, access->offset, access->selector);
 	else
-		write_register(mmio, access->offset, access->value);
+		write_register(mmio, &(struct register_write){ .offset = (uint32_t)access->offset,
+							       .selector = access->selector,
+							       .value = access->value });
+	show_status(mmio);
 }
 
 static void call_owner(struct access *access)
 {
 	struct virtio_mmio *mmio = access->mmio;
 
+	access->selector = read_selector(mmio, access->offset);
 	mmio->host.call(mmio->host.ctx, run_access, access);
 }
 
@@ -404,9 +452,7 @@ static void mmio_read(void *device, uint64_t offset, void *data, uint32_t len)
 	if (offset >= REG_CONFIG) {
 		call_owner(&access);
 	} else if (is_control(offset, len)) { /* M2 */
-		if (offset == REG_INTERRUPT_STATUS)
-			access.value = __atomic_load_n(&mmio->interrupt_status, __ATOMIC_SEQ_CST);
-		else if (!read_identity(mmio, offset, &access.value))
+		if (!read_at_once(mmio, offset, &access.value))
 			call_owner(&access);
 		memcpy(data, &access.value, sizeof(access.value));
 	}
@@ -430,7 +476,7 @@ static void mmio_write(void *device, uint64_t offset, const void *data, uint32_t
 	} else if (offset == REG_INTERRUPT_ACK) {
 		(void)__atomic_fetch_and(&mmio->interrupt_status, ~(access.value & INTERRUPT_ALL),
 					 __ATOMIC_SEQ_CST);
-	} else if (!is_lazy(offset) || !put_waiting(mmio, offset, access.value)) {
+	} else if (!is_lazy(offset) || !put_lazy(mmio, offset, access.value)) {
 		call_owner(&access);
 	}
 }

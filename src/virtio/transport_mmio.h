@@ -3,9 +3,8 @@
  *
  * Carries one virtio_device. A doorbell is an eventfd per queue (machine hands it to KVM as an
  * ioeventfd on QueueNotify with the queue's index as data); an interrupt is an eventfd (irqfd).
- * Registers that only a driver's set-up touches are executed on the I/O thread through `call`, the
- * lazy ones (bus.h) together with the next that is not; InterruptStatus and InterruptACK are atomic
- * and need no other thread.
+ * Registers that change the device or ask it are executed on the I/O thread through `call`, lazy ones
+ * (bus.h) together with the next that is not. What a running guest uses needs no other thread.
  * Source: virtio 1.2 §4.2 "Virtio Over MMIO".
  */
 #ifndef NEAP_VIRTIO_TRANSPORT_MMIO_H
