@@ -179,7 +179,7 @@ static void enter_as_starting(struct broker *broker, struct broker_vm *vm)
 	vm->row.is_starting = true;
 	vm->next = vm->pool->vms;
 	vm->pool->vms = vm;
-	broker_pool_step(broker, vm->pool);
+	broker_pool_step_again(broker, vm->pool); /* it was read for the admission */
 	broker->wants_tick = true;
 }
 

@@ -67,6 +67,8 @@ int broker_pool_of(struct broker *broker, const struct broker_vm_config *config,
 		   struct broker_pool **ret_pool, struct err *err);
 /* Read it, and divide it. When it cannot be read, what was read last counts. */
 void broker_pool_step(struct broker *broker, struct broker_pool *pool);
+/* Divide it by what was read a moment ago. */
+void broker_pool_step_again(struct broker *broker, struct broker_pool *pool);
 void broker_pools_drop_unused(struct broker *broker);
 
 /* broker_admit.c */

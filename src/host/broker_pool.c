@@ -173,6 +173,14 @@ static bool read_pool(const struct broker *broker, const struct broker_pool *poo
 	return true;
 }
 
+static void step_with(struct broker *broker, struct broker_pool *pool,
+		      const struct ledger_reading *reading)
+{
+	for (struct broker_vm *vm = pool->vms; vm; vm = vm->next)
+		broker_vm_enter_numbers(broker, vm);
+	ledger_step(&pool->ledger, reading);
+}
+
 void broker_pool_step(struct broker *broker, struct broker_pool *pool)
 {
 	struct ledger_reading reading = pool->ledger.reading;
@@ -181,7 +189,12 @@ void broker_pool_step(struct broker *broker, struct broker_pool *pool)
 	if (failed && !pool->cannot_read && pool->vms)
 		log_warn("broker", "pool %s cannot be read; its last numbers count", pool->name);
 	pool->cannot_read = failed && pool->vms;
-	for (struct broker_vm *vm = pool->vms; vm; vm = vm->next)
-		broker_vm_enter_numbers(broker, vm);
-	ledger_step(&pool->ledger, &reading);
+	step_with(broker, pool, &reading);
+}
+
+void broker_pool_step_again(struct broker *broker, struct broker_pool *pool)
+{
+	const struct ledger_reading reading = pool->ledger.reading;
+
+	step_with(broker, pool, &reading);
 }
