@@ -218,13 +218,13 @@ static const struct controller controllers[2][3] = {
 
 static void open_level(struct gauges *gauges, const struct controller *controller, const char *dir)
 {
-	struct level level = { .limit_fd = open_at(dir, controller->limit),
-			       .usage_fd = open_at(dir, controller->usage),
-			       .stat_fd = -1 };
+	struct level level = { .limit_fd = open_at(dir, controller->limit), .stat_fd = -1 };
 
-	if (level.limit_fd < 0 || level.usage_fd < 0) {
+	if (level.limit_fd < 0)
+		return;
+	level.usage_fd = open_at(dir, controller->usage);
+	if (level.usage_fd < 0) {
 		close_fd(&level.limit_fd);
-		close_fd(&level.usage_fd);
 		return;
 	}
 	if (controller->stat)
