@@ -5,11 +5,10 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log_file.h"
-#include "base/units.h"
 
 enum { LOG_LINE_BYTES = 1024, LOG_NAME_BYTES = 64 };
 
@@ -42,15 +41,13 @@ void log_show_time(bool shall_show)
 /* The wall clock's, since it is for people. Returns the bytes put there. */
 static int put_time(char *to, size_t capacity)
 {
+	char text[CLOCK_UTC_BYTES];
 	struct timespec now;
-	struct tm utc;
-	size_t len;
 
-	if (!shows_time || clock_gettime(CLOCK_REALTIME, &now) < 0 || !gmtime_r(&now.tv_sec, &utc))
+	if (!shows_time || clock_gettime(CLOCK_REALTIME, &now) < 0)
 		return 0;
-	len = strftime(to, capacity, "%Y-%m-%dT%H:%M:%S", &utc);
-	return (int)len + snprintf(to + len, capacity - len, ".%03luZ ",
-				   (unsigned long)now.tv_nsec / (unsigned long)NS_PER_MS);
+	(void)clock_utc_text(&now, true, text);
+	return snprintf(to, capacity, "%s ", text);
 }
 
 void log_line(enum log_level level, const char *area, const char *fmt, ...)

@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "config/json_strict.h"
@@ -64,15 +64,14 @@ int exit_record_write(const struct exit_place *place, int exit_code, const char 
 {
 	CLEANUP(free_text)
 	char *text = NULL;
-	time_t now = time(NULL);
-	char ended[32] = "";
-	struct tm utc;
+	struct timespec now = { 0 };
+	char ended[CLOCK_UTC_BYTES];
 	json_t *record;
 
 	if (place->dir_fd < 0)
 		return 0;
-	if (gmtime_r(&now, &utc))
-		(void)strftime(ended, sizeof(ended), "%Y-%m-%dT%H:%M:%SZ", &utc);
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	(void)clock_utc_text(&now, false, ended);
 	record = json_pack("{s:i, s:o, s:s, s:i, s:s}", "exit_code", exit_code, "reason",
 			   text_of(reason), "uuid", uuid, "pid", (int)getpid(), "ended", ended);
 	text = record ? json_dumps(record, JSON_INDENT(2)) : NULL;

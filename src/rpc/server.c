@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -24,7 +23,6 @@ enum {
 	VM_CONNECTIONS_MAX = 64,
 	ACCEPTS_PER_TURN = 64,
 	ACCEPT_PAUSE_MS = 100,
-	TIME_TEXT_BYTES = 40,
 };
 
 /* A listener on the loop. */
@@ -225,24 +223,18 @@ uint64_t rpc_server_next_seq(const struct rpc_server *server)
 
 /* --- events ---------------------------------------------------------------------------------- */
 
-/* RFC 3339 §5.6 "Internet Date/Time Format", UTC, milliseconds. */
-static void wall_clock(char ret_text[TIME_TEXT_BYTES])
+static void wall_clock(char ret_text[CLOCK_UTC_BYTES])
 {
-	struct timespec now;
-	struct tm parts;
-	size_t len;
+	struct timespec now = { 0 };
 
 	(void)clock_gettime(CLOCK_REALTIME, &now);
-	(void)gmtime_r(&now.tv_sec, &parts);
-	len = strftime(ret_text, TIME_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &parts);
-	(void)snprintf(ret_text + len, TIME_TEXT_BYTES - len, ".%03uZ",
-		       (unsigned)(now.tv_nsec / (long)NS_PER_MS));
+	(void)clock_utc_text(&now, true, ret_text);
 }
 
 /* Steals @data. One text for all subscribers, or NULL. */
 static struct shared_text *event_text(const struct event *event, const char *kind, json_t *data)
 {
-	char time_text[TIME_TEXT_BYTES];
+	char time_text[CLOCK_UTC_BYTES];
 	json_t *message;
 	char *line;
 

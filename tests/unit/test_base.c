@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/ratelimit.h"
 #include "base/strbuf.h"
@@ -208,6 +209,35 @@ static void a_uuid_reads_back_from_its_text_and_nothing_else_does(void **state)
 	assert_int_equal(back[15], 0xff); /* untouched */
 }
 
+static void the_wall_clock_reads_as_the_library_reads_it(void **state)
+{
+	static const int64_t seconds[] = {
+		0,	    59,		86399,	     86400,	  68169599,
+		68169600,   94694400,	951782399,   951782400,	  951868800,
+		978307199,  978307200,	1709164800,  1709251200,  1795338625,
+		4107542400, 4107456000, 13574563199, 13574563200, 253402300799,
+	};
+	char text[CLOCK_UTC_BYTES], wanted[64];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(seconds); i++) {
+		struct timespec at = { .tv_sec = seconds[i], .tv_nsec = 375999999 };
+		struct tm utc;
+
+		assert_non_null(gmtime_r(&at.tv_sec, &utc));
+		(void)strftime(wanted, sizeof(wanted), "%Y-%m-%dT%H:%M:%SZ", &utc);
+		assert_int_equal(clock_utc_text(&at, false, text), strlen(wanted));
+		assert_string_equal(text, wanted);
+		(void)strftime(wanted, sizeof(wanted), "%Y-%m-%dT%H:%M:%S.375Z", &utc);
+		assert_int_equal(clock_utc_text(&at, true, text), strlen(wanted));
+		assert_string_equal(text, wanted);
+	}
+	(void)clock_utc_text(&(struct timespec){ .tv_sec = -1 }, false, text);
+	assert_string_equal(text, "1970-01-01T00:00:00Z");
+	(void)clock_utc_text(&(struct timespec){ .tv_sec = INT64_MAX }, false, text);
+	assert_string_equal(text, "9999-12-31T23:59:59Z");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +251,7 @@ int main(void)
 		cmocka_unit_test(strbuf_grows_and_hands_its_text_over),
 		cmocka_unit_test(strbuf_at_its_maximum_fails_once_and_for_all),
 		cmocka_unit_test(ratelimit_lets_a_burst_through_then_one_per_interval),
+		cmocka_unit_test(the_wall_clock_reads_as_the_library_reads_it),
 		cmocka_unit_test(a_uuid_reads_back_from_its_text_and_nothing_else_does),
 	};
 
