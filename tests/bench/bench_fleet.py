@@ -7,7 +7,8 @@ start-*  From asking neapd to run 1, and 100, embedded guests of 64 MiB (one vm.
          microvms with the same IMAGE, started by a loop of the shell, each with its serial port in a
          file. Both guests have the same kernel command line, "quiet", as who starts many says to a
          kernel: each byte on a serial port is an exit. 100 on pages of 4 KiB are started without it, too
-         (talking). In alternation; medians, and the median of the pairs' ratios.
+         (talking). Sockets of the one and files of the other lie in memory, as /run does. In alternation;
+         medians, and the median of the pairs' ratios.
 steady   200 guests that sit still: neapd's processor time and memory, and what a vm.list of all of
          them takes.
 
@@ -30,6 +31,7 @@ from neapd import Daemon, until  # noqa: E402
 from neapvm import PATIENCE_S, need_kvm, skip  # noqa: E402
 
 QEMU = "qemu-system-x86_64"
+IN_MEMORY = "/dev/shm"
 RAM_MIB = 64
 MANY = int(os.environ.get("NEAP_BENCH_FLEET", "100"))
 ROUNDS = {1: 11, MANY: 3}
@@ -83,7 +85,7 @@ class Consoles:
 
 def start_neap(count, pages, cmdline):
     """Seconds from the first vm.run to the last guest's first byte."""
-    with Daemon() as daemon, socket.socket(socket.AF_UNIX) as sock:
+    with Daemon(runtime=IN_MEMORY) as daemon, socket.socket(socket.AF_UNIX) as sock:
         sock.connect(daemon.socket())
         consoles, buffer, spoke, answered = Consoles(), b"", 0, 0
         deadline = time.monotonic() + PATIENCE_S
@@ -115,7 +117,7 @@ def is_group(pid):
 
 
 def start_qemu(count, pages, image, cmdline):
-    folder = tempfile.mkdtemp(prefix="neap-bench-")
+    folder = tempfile.mkdtemp(prefix="neap-bench-", dir=IN_MEMORY)
     backend = "memory-backend-memfd,id=ram,size=%dM%s" % (RAM_MIB, ",hugetlb=on,hugetlbsize=2M" if pages == "2M" else "")
     loop = "for i in $(seq %d); do %s </dev/null >/dev/null 2>&1 & done; wait" % (count, " ".join(
         [QEMU, "-M", "microvm,memory-backend=ram", "-accel", "kvm", "-cpu", "host,-arch-capabilities",
@@ -180,7 +182,7 @@ def list_ms(daemon):
 
 
 def steady():
-    with Daemon() as daemon:
+    with Daemon(runtime=IN_MEMORY) as daemon:
         for i in range(STEADY_VMS):
             daemon.call("vm.run", config=small_vm("s%d" % i, "4K"))
         before, begun = cpu_s(daemon.process.pid), time.monotonic()

@@ -50,9 +50,10 @@ def until(condition, patience_s=PATIENCE_S, what="what was waited for"):
 
 
 class Daemon:
-    def __init__(self, flags=(), start=True):
-        self.top = tempfile.mkdtemp(prefix="nd-", dir="/tmp")
-        self.state_home = os.path.join(self.top, "state")
+    def __init__(self, flags=(), start=True, runtime=None):
+        """@runtime: a folder for the sockets and for what is true until the next boot, if not with the state."""
+        self.top = tempfile.mkdtemp(prefix="nd-", dir=runtime or "/tmp")
+        self.state_home = tempfile.mkdtemp(prefix="nd-", dir="/tmp") if runtime else os.path.join(self.top, "state")
         self.runtime = os.path.join(self.top, "neapd")
         self.env = dict(os.environ, XDG_RUNTIME_DIR=self.top, XDG_STATE_HOME=self.state_home,
                         NEAP=neapvm.neap_path())
@@ -132,7 +133,8 @@ class Daemon:
         until(lambda: not self.vm_pids(), what="the end of all VMs")
         said = self.said()
         self.log.close()
-        shutil.rmtree(self.top, ignore_errors=True)
+        for path in self.top, self.state_home:
+            shutil.rmtree(path, ignore_errors=True)
         if code != 0 or "Sanitizer" in said:
             raise AssertionError("neapd ended with %d: %s" % (code, said[-5000:]))
 
