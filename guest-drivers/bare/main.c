@@ -70,7 +70,7 @@ static void start_machine(void)
 	cpu_init_clock(number_option("tsc_khz", 0));
 	if (!memory_init(&boot))
 		give_up("no room for tables behind the image: give the machine more memory");
-	virtio_probe(boot.cmdline);
+	virtio_init(boot.cmdline);
 	if (have_option("console") && text_equal(option, "virtio") && !console_use_virtio())
 		give_up("console=virtio, but there is no virtio-console");
 	console_start_input(have_option("echo") && text_equal(option, "on"));
@@ -82,7 +82,7 @@ static void start_machine(void)
 static void say_banner(bool quiet)
 {
 	if (quiet)
-		say("neap-bare");
+		say("neap");
 	else
 		say("neap-bare: the embedded guest of neap; type help");
 }

@@ -73,6 +73,12 @@ struct virtqueue_rings {
 	} used __attribute__((aligned(4)));
 } __attribute__((aligned(4096)));
 
+/* Where devices may be; which they are is looked at when one is asked for. */
+static struct place {
+	uint64_t base;
+	unsigned gsi;
+} places[MAX_DEVICES];
+static unsigned place_count, places_probed;
 static struct virtio_device devices[MAX_DEVICES];
 static unsigned device_count;
 static struct virtqueue_rings rings[MAX_QUEUES];
@@ -88,16 +94,27 @@ static void write_register(const struct virtio_device *device, unsigned offset, 
 	mmio_write32(device->base + offset, value);
 }
 
-static void probe_at(uint64_t base, uint64_t gsi)
+static void note_place(uint64_t base, uint64_t gsi)
 {
-	struct virtio_device device = { .base = base, .gsi = (unsigned)gsi };
+	if (place_count < MAX_DEVICES)
+		places[place_count++] = (struct place){ base, (unsigned)gsi };
+}
 
-	if (device_count == MAX_DEVICES || read_register(&device, REG_MAGIC) != MAGIC ||
+/* What is at the next place. False: there is none. */
+static bool probe_next(void)
+{
+	if (places_probed == place_count)
+		return false;
+	const struct place *place = &places[places_probed++];
+	struct virtio_device device = { .base = place->base, .gsi = place->gsi };
+
+	if (read_register(&device, REG_MAGIC) != MAGIC ||
 	    read_register(&device, REG_VERSION) != VERSION_MODERN)
-		return;
+		return true;
 	device.device_id = read_register(&device, REG_DEVICE_ID);
 	if (device.device_id)
 		devices[device_count++] = device;
+	return true;
 }
 
 /* SIZE@BASE:GSI[:ID] */
@@ -126,7 +143,7 @@ static bool parse_device(const char *option, uint64_t *ret_base, uint64_t *ret_g
 	return field == 3;
 }
 
-void virtio_probe(const char *cmdline)
+void virtio_init(const char *cmdline)
 {
 	char option[64];
 	uint64_t base, gsi;
@@ -136,25 +153,30 @@ void virtio_probe(const char *cmdline)
 	     i++) {
 		named = true;
 		if (parse_device(option, &base, &gsi))
-			probe_at(base, gsi);
+			note_place(base, gsi);
 		else
 			say("error boot cannot read virtio_mmio.device=%s", option);
 	}
 	for (unsigned i = 0; !named && i < BOARD_VIRTIO_SLOTS; i++)
-		probe_at(BOARD_VIRTIO_BASE + i * BOARD_VIRTIO_STRIDE, BOARD_VIRTIO_GSI + i);
-}
-
-struct virtio_device *virtio_find(unsigned device_id)
-{
-	for (unsigned i = 0; i < device_count; i++)
-		if (devices[i].device_id == device_id)
-			return &devices[i];
-	return NULL;
+		note_place(BOARD_VIRTIO_BASE + i * BOARD_VIRTIO_STRIDE, BOARD_VIRTIO_GSI + i);
 }
 
 struct virtio_device *virtio_nth(unsigned nth)
 {
-	return nth < device_count ? &devices[nth] : NULL;
+	while (nth >= device_count)
+		if (!probe_next())
+			return NULL;
+	return &devices[nth];
+}
+
+struct virtio_device *virtio_find(unsigned device_id)
+{
+	struct virtio_device *device;
+
+	for (unsigned i = 0; (device = virtio_nth(i)); i++)
+		if (device->device_id == device_id)
+			return device;
+	return NULL;
 }
 
 static uint64_t read_offered(const struct virtio_device *device)

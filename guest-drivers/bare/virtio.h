@@ -38,8 +38,8 @@ struct virtqueue {
 	bool ready;
 };
 
-/* Finds the devices named in @cmdline (virtio_mmio.device=SIZE@BASE:GSI), else on the board. */
-void virtio_probe(const char *cmdline);
+/* Where to look: at what @cmdline names (virtio_mmio.device=SIZE@BASE:GSI), else all over the board. */
+void virtio_init(const char *cmdline);
 
 /* The first device of that kind, or NULL; @nth: for listing, by number, whatever it is. */
 struct virtio_device *virtio_find(unsigned device_id);

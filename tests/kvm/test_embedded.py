@@ -282,9 +282,9 @@ class Surface(unittest.TestCase):
 
     def test_quiet_says_one_line_and_listens(self):
         with start("quiet") as vm:
-            vm.expect("neap-bare\r\n")
+            vm.expect("neap\r\n")
             vm.ask("stat")
-            self.assertTrue(vm.output.startswith(b"neap-bare\r\n> stat\r\nok stat "), vm.output)
+            self.assertTrue(vm.output.startswith(b"neap\r\n> stat\r\nok stat "), vm.output)
 
     def test_workloads_do_what_they_say(self):
         with start() as vm:
