@@ -97,5 +97,6 @@ bool selector_matches(const struct selector *selector, const struct hosted *vm);
 /* Labels as one may set them: keys [A-Za-z0-9][A-Za-z0-9._/-]{0,62}, values at most 255 bytes without
  * control characters and commas, at most 64; not all, name, state. 0, or -EINVAL with a sentence. Null values are fine if @may_remove. */
 int labels_check(const json_t *untrusted_labels, bool may_remove, struct err *err);
+bool label_is_key(const char *untrusted_key);
 
 #endif

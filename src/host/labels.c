@@ -12,7 +12,7 @@ enum { LABELS_MAX = 64, LABEL_KEY_BYTES = 63, LABEL_VALUE_BYTES = 255 };
 
 static const char *const reserved[] = { "all", "name", "state" };
 
-static bool is_key(const char *key)
+bool label_is_key(const char *key)
 {
 	size_t len = strlen(key);
 
@@ -45,7 +45,7 @@ static int check_label(const char *key, const json_t *value, bool may_remove, st
 				       "labels: %s means something else in selectors; choose "
 				       "another name",
 				       quoted);
-	if (!is_key(key))
+	if (!label_is_key(key))
 		return err_set(
 			err, -EINVAL,
 			"labels: %s cannot be the name of a label: letters, digits and ._/-, "

@@ -16,6 +16,8 @@
 
 enum { SELECTOR_BYTES = 4096, SELECTOR_CONDITIONS = 64 };
 
+static const char no_such_state[] = "there is no such state";
+
 enum subject { SUBJECT_LABEL, SUBJECT_STATE, SUBJECT_NAME, SUBJECT_ALL };
 
 struct condition {
@@ -41,12 +43,25 @@ static int bad(struct err *err, const char *untrusted_text, const char *what)
 		       quote_text(untrusted_text, quoted), what);
 }
 
-static bool is_state(const char *name)
+/* Offers all states to @near. */
+static bool is_state(const char *name, struct suggest *near)
 {
-	for (size_t i = 0; i < api_host_set.state_count; i++)
+	for (size_t i = 0; i < api_host_set.state_count; i++) {
 		if (strcmp(api_host_set.states[i].name, name) == 0)
 			return true;
+		suggest_offer(near, api_host_set.states[i].name);
+	}
 	return false;
+}
+
+static int no_state(struct err *err, const char *untrusted_name)
+{
+	struct suggest near = suggest_start(untrusted_name);
+	char quoted[QUOTE_BYTES], hint[HINT_BYTES];
+
+	(void)is_state(untrusted_name, &near);
+	return err_set(err, -EINVAL, "selector: there is no state %s%s",
+		       quote_text(untrusted_name, quoted), suggest_hint(&near, "", hint));
 }
 
 /* Cuts KEY=VALUE or KEY!=VALUE at its sign. */
@@ -65,34 +80,53 @@ static void cut(char *text, struct condition *condition)
 	}
 }
 
+static enum subject subject_of(const char *key)
+{
+	static const struct {
+		const char *key;
+		enum subject subject;
+	} rows[] = { { "state", SUBJECT_STATE }, { "name", SUBJECT_NAME }, { "all", SUBJECT_ALL } };
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (strcmp(key, rows[i].key) == 0)
+			return rows[i].subject;
+	return SUBJECT_LABEL;
+}
+
+/* What is wrong with it, or NULL. */
+static const char *check_condition(const struct condition *condition)
+{
+	struct suggest unused = suggest_start("");
+	const char *value = condition->value;
+
+	if (condition->key[0] == '\0')
+		return "a condition is empty";
+	if (value && value[0] == '=')
+		return "one = is enough";
+	switch (condition->subject) {
+	case SUBJECT_STATE: return value && is_state(value, &unused) ? NULL : no_such_state;
+	case SUBJECT_NAME: return value ? NULL : "name needs a pattern";
+	case SUBJECT_ALL: return value || condition->is_negated ? "all stands for itself" : NULL;
+	case SUBJECT_LABEL: break;
+	}
+	return label_is_key(condition->key) ? NULL
+					    : "what stands before = must be the name of a label, "
+					      "without blanks";
+}
+
 static const char *read_condition(char *text, struct condition *ret_condition)
 {
-	struct condition condition = { 0 };
-
-	if (text[0] == '!') {
-		condition.is_negated = true;
-		condition.key = text + 1;
+	*ret_condition = (struct condition){ 0 };
+	if (text[0] != '!') {
+		cut(text, ret_condition);
+	} else {
+		ret_condition->is_negated = true;
+		ret_condition->key = text + 1;
 		if (strchr(text, '='))
 			return "! stands before a name alone";
-	} else {
-		cut(text, &condition);
 	}
-	if (condition.key[0] == '\0')
-		return "a condition is empty";
-	if (strcmp(condition.key, "state") == 0)
-		condition.subject = SUBJECT_STATE;
-	else if (strcmp(condition.key, "name") == 0)
-		condition.subject = SUBJECT_NAME;
-	else if (strcmp(condition.key, "all") == 0)
-		condition.subject = SUBJECT_ALL;
-	if (condition.subject == SUBJECT_STATE && (!condition.value || !is_state(condition.value)))
-		return "there is no such state";
-	if (condition.subject == SUBJECT_NAME && !condition.value)
-		return "name needs a pattern";
-	if (condition.subject == SUBJECT_ALL && (condition.value || condition.is_negated))
-		return "all stands for itself";
-	*ret_condition = condition;
-	return NULL;
+	ret_condition->subject = subject_of(ret_condition->key);
+	return check_condition(ret_condition);
 }
 
 int selector_parse(const char *untrusted_text, struct selector **ret_selector, struct err *err)
@@ -118,8 +152,12 @@ int selector_parse(const char *untrusted_text, struct selector **ret_selector, s
 			wrong = read_condition(text, &selector->conditions[selector->count++]);
 	}
 	if (wrong) {
+		const char *value = selector->conditions[selector->count - 1].value;
+		int ret = wrong == no_such_state && value ? no_state(err, value)
+							  : bad(err, untrusted_text, wrong);
+
 		selector_free(selector);
-		return bad(err, untrusted_text, wrong);
+		return ret;
 	}
 	*ret_selector = selector;
 	return 0;

@@ -49,9 +49,10 @@ static void all_conditions_must_hold(void **state)
 static void what_is_no_selector_is_refused_and_never_means_all(void **state)
 {
 	static const char *const wrong[] = {
-		"",	",",	  "tier=web,",	  "!",	  "!a=b",  "=b",
-		"!=b",	"state",  "state=flying", "name", "all=1", "!all",
-		"name", "!state",
+		"",	 ",",	   "tier=web,",	   "!",		"!a=b",	     "=b",
+		"!=b",	 "state",  "state=flying", "name",	"all=1",     "!all",
+		"name",	 "!state", "tier==web",	   "name==web", "tier =web", " tier",
+		"a,b c", "-a",
 	};
 	static char many[512], huge[8192];
 	struct selector *selector;
@@ -69,6 +70,17 @@ static void what_is_no_selector_is_refused_and_never_means_all(void **state)
 	assert_int_equal(selector_parse(many, &selector, &err), -EINVAL);
 	memset(huge, 'a', sizeof(huge) - 1);
 	assert_int_equal(selector_parse(huge, &selector, &err), -EINVAL);
+}
+
+static void a_state_that_is_misspelt_is_known(void **state)
+{
+	struct selector *selector;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(selector_parse("tier=web,state=runing", &selector, &err), -EINVAL);
+	assert_string_equal(err.text,
+			    "selector: there is no state \"runing\"; did you mean running?");
 }
 
 static int check(const char *labels, bool may_remove)
@@ -133,6 +145,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_conditions_must_hold),
 		cmocka_unit_test(what_is_no_selector_is_refused_and_never_means_all),
+		cmocka_unit_test(a_state_that_is_misspelt_is_known),
 		cmocka_unit_test(labels_are_names_with_short_texts),
 		cmocka_unit_test(labels_are_bounded),
 	};
