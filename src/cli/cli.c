@@ -213,8 +213,10 @@ static int check_arguments(struct cli_call *call)
 			call->args[1], command->name, command->arguments);
 	if (call->arg_count > command->max_args)
 		return out_fail(EXIT_CODE_USAGE,
-				"\"%.60s\" is one argument too many; write: neap %s %s",
-				call->args[command->max_args], command->name, command->arguments);
+				"\"%.60s\" is one argument too many; write: neap %s%s%s (see: neap "
+				"help %s)",
+				call->args[command->max_args], command->name,
+				*command->arguments ? " " : "", command->arguments, command->name);
 	if (call->arg_count < command->min_args)
 		return out_fail(EXIT_CODE_USAGE, "something is missing; write: neap %s %s",
 				command->name, command->arguments);

@@ -260,22 +260,31 @@ static void print_silent(const json_t *metrics)
 	}
 }
 
+/* "12 running 3 stopped", or "none". */
+static void print_counts(json_t *vms)
+{
+	const json_t *count;
+	const char *state;
+	bool has_any = false;
+
+	json_object_foreach(vms, state, count)
+	{
+		if (json_integer_value(count) <= 0)
+			continue;
+		(void)printf(" %" JSON_INTEGER_FORMAT " %s", json_integer_value(count), state);
+		has_any = true;
+	}
+	(void)puts(has_any ? "" : " none");
+}
+
 static void print_info(const json_t *info)
 {
-	json_t *vms = json_object_get(info, "vms");
-	const json_t *aside = json_object_get(info, "set_aside"), *count;
-	const char *state;
+	const json_t *aside = json_object_get(info, "set_aside");
 	char text[UNITS_TEXT_BYTES];
 
 	(void)printf("neapd %s, process %" PRIu64 ", up %s; VMs:", out_text(info, "neap_version"),
 		     out_u64(info, "pid"), out_duration(out_u64(info, "uptime_ns"), text));
-	json_object_foreach(vms, state, count)
-	{
-		if (json_integer_value(count) > 0)
-			(void)printf(" %" JSON_INTEGER_FORMAT " %s", json_integer_value(count),
-				     state);
-	}
-	(void)puts(json_object_size(vms) > 0 ? "" : " none");
+	print_counts(json_object_get(info, "vms"));
 	for (size_t i = 0; i < json_array_size(aside); i++)
 		(void)printf("%sset aside%s: %s\n", out_colour_on(stdout, OUT_RED),
 			     out_colour_off(stdout, OUT_RED),

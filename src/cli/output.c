@@ -14,8 +14,11 @@ enum {
 	COLUMN_GAP = 2,
 	OUT_COLUMNS = 78,
 	OUT_COLUMNS_MIN = 40,
-	OUT_COLUMNS_MAX = 98 /* longer lines are hard to read */
+	OUT_COLUMNS_MAX = 98, /* longer lines are hard to read */
+	CUT_COLUMNS_MIN = 12,
 };
+
+static const char cut_mark[] = "...";
 
 static const char *const colour_codes[] = {
 	[OUT_PLAIN] = "",	 [OUT_BOLD] = "\x1b[1m",   [OUT_DIM] = "\x1b[2m",
@@ -31,6 +34,16 @@ static bool wants_colour(FILE *stream)
 	if (no_colour && *no_colour)
 		return false;
 	return isatty(fileno(stream)) && terminal && strcmp(terminal, "dumb") != 0;
+}
+
+/* 0: it is none. */
+static int terminal_columns(FILE *stream)
+{
+	struct winsize window = { 0 };
+
+	if (!isatty(fileno(stream)) || ioctl(fileno(stream), TIOCGWINSZ, &window) < 0)
+		return 0;
+	return window.ws_col;
 }
 
 const char *out_colour_on(FILE *stream, enum out_colour colour)
@@ -50,7 +63,8 @@ static bool is_right_aligned(const struct out_table *table, unsigned column)
 
 static const char *header_text(const struct out_table *table, unsigned column)
 {
-	return table->headers[column] + is_right_aligned(table, column);
+	return table->headers[column] +
+	       (is_right_aligned(table, column) || table->headers[column][0] == OUT_CUT_MARK);
 }
 
 static void widen(struct out_table *table, size_t column, const char *text)
@@ -129,6 +143,41 @@ void out_about(const char *untrusted_name, const char *untrusted_text)
 	(void)putchar('\n');
 }
 
+/* Of UTF-8 every byte but those that go on with a character begins one. */
+static bool begins_character(char byte)
+{
+	return ((unsigned char)byte & 0xc0) != 0x80;
+}
+
+static void cut(char *text, size_t room)
+{
+	size_t kept = room - (sizeof(cut_mark) - 1);
+	char *end = text;
+	size_t count = 0;
+
+	for (char *at = text; *at; at++) {
+		if (begins_character(*at) && count++ == kept)
+			end = at;
+	}
+	if (count > room)
+		memcpy(end, cut_mark, sizeof(cut_mark));
+}
+
+static void cut_last_column(struct out_table *table, FILE *stream, const char *indent)
+{
+	size_t last = table->column_count - 1;
+	size_t columns = (size_t)terminal_columns(stream);
+	size_t taken = strlen(indent);
+
+	if (columns == 0 || table->headers[last][0] != OUT_CUT_MARK)
+		return;
+	for (size_t column = 0; column < last; column++)
+		taken += table->widths[column] + COLUMN_GAP;
+	columns = columns > taken + CUT_COLUMNS_MIN ? columns - taken : CUT_COLUMNS_MIN;
+	for (size_t i = last; i < table->cell_count; i += table->column_count)
+		cut(table->cells[i].text, columns);
+}
+
 /* The last column is not padded: no line ends in spaces. */
 static void print_cell(const struct out_table *table, FILE *stream, unsigned column,
 		       const char *text, enum out_colour colour)
@@ -158,6 +207,8 @@ static bool has_headers(const struct out_table *table)
 
 void out_table_print(struct out_table *table, FILE *stream, const char *indent)
 {
+	if (table->column_count > 0)
+		cut_last_column(table, stream, indent);
 	if (has_headers(table)) {
 		(void)fputs(indent, stream);
 		for (unsigned column = 0; column < table->column_count; column++)
@@ -178,13 +229,10 @@ void out_table_print(struct out_table *table, FILE *stream, const char *indent)
 
 static int text_columns(void)
 {
-	struct winsize window = { 0 };
-	int columns;
+	int columns = terminal_columns(stdout) - 2;
 
-	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) < 0 ||
-	    window.ws_col == 0)
+	if (columns < 0)
 		return OUT_COLUMNS;
-	columns = window.ws_col - 2;
 	columns = columns < OUT_COLUMNS_MIN ? OUT_COLUMNS_MIN : columns;
 	return columns > OUT_COLUMNS_MAX ? OUT_COLUMNS_MAX : columns;
 }

@@ -37,9 +37,10 @@ struct out_cell {
 };
 
 /* Cells are added from left to right, row after row. A header that starts with '>' belongs to a
- * column that is aligned to the right; a table whose headers are all empty shows none. A control
- * character in a cell becomes a question mark. */
-enum { OUT_TABLE_COLUMNS = 32 }; /* at most */
+ * column that is aligned to the right; a table whose headers are all empty shows none. The last column's
+ * texts are cut where a terminal ends when its header starts with OUT_CUT_MARK; a pipe gets all of them. A
+ * control character in a cell becomes a question mark. */
+enum { OUT_TABLE_COLUMNS = 32, OUT_CUT_MARK = '<' }; /* at most */
 
 struct out_table {
 	const char *const *headers;

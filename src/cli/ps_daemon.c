@@ -10,7 +10,7 @@
 
 #include "cli/vms.h"
 
-enum { LABELS_COLUMNS = 48 };
+enum { LABELS_BYTES = 64 * 320 }; /* as many as a VM may have */
 
 static uint64_t value_of(const struct ps_column *column, const json_t *usage, const json_t *row)
 {
@@ -88,7 +88,7 @@ static void size_cell(struct out_table *table, const json_t *row, const char *me
 
 static void add_row(struct out_table *table, const json_t *row)
 {
-	char text[UNITS_TEXT_BYTES], labels[LABELS_COLUMNS];
+	char text[UNITS_TEXT_BYTES], labels[LABELS_BYTES];
 	const char *state = out_text(row, "state");
 
 	out_cell(table, OUT_BOLD, "%s", out_text(row, "name"));
@@ -113,7 +113,7 @@ void ps_print_daemon_rows(const json_t *rows)
 {
 	static const char *const headers[] = { "NAME",	    "STATE",	 ">MEMORY",
 					       ">ASSIGNED", ">RESIDENT", ">UP",
-					       ">RESTARTS", ">PID",	 "LABELS" };
+					       ">RESTARTS", ">PID",	 "<LABELS" };
 	struct out_table table;
 
 	out_table_init(&table, headers, ARRAY_LEN(headers));

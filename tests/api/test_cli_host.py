@@ -178,6 +178,21 @@ def ps_shows_states_labels_and_restarts_in_one_call():
         check(site.neap("ps", "-l", "env=none"), OK, err="no VM is selected")
 
 
+def labels_are_cut_where_a_terminal_ends_and_nowhere_else():
+    with Site() as site:
+        labels = {"team": "platform-engineering", "env": "production-eu-west", "owner": "a" * 27 + "\u00e9" * 30}
+        site.create("web", *(word for key, value in labels.items() for word in ("--label", f"{key}={value}")))
+        whole = "team=platform-engineering,env=production-eu-west,owner=" + labels["owner"]
+        check(site.neap("ps"), OK, out=f"^web +stopped.* {whole}$")
+        for columns, shown in (160, 160), (100, 100), (20, 0):
+            with screen.Terminal([neapvm.neap_path(), "ps"], site.env, 24, columns) as terminal:
+                terminal.until(r"\.\.\.$")
+                assert terminal.wait() == 0
+                lines = [line for line in terminal.screen.lines() if line]
+                assert "\ufffd" not in terminal.screen.text(), lines
+                assert not shown or (len(lines) == 2 and shown - 2 <= len(lines[1]) <= shown), lines
+
+
 def ps_and_top_list_five_thousand_vms():
     """One answer of a daemon may have so many values; what a client sends it may not."""
     with Site() as site:
