@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* openrpc.c - the tables as an OpenRPC document, which clients and tools read.
  *
- * What OpenRPC has no place for stands in its extensions: x-states of a method, x-states and
- * x-events of the whole. Built with jansson's setters, which refuse a NULL value: when memory is
+ * What OpenRPC has no place for stands in its extensions: x-states of a method (of a daemon's only
+ * where a VM must be in one of them), x-states and x-events of the whole. Built with jansson's setters, which refuse a NULL value: when memory is
  * short something is missing, and then the whole is given up.
  */
 #include "api/api.h"
@@ -58,6 +58,16 @@ static void add_param(struct doc *doc, json_t *list, const struct api_field *fie
 	add(doc, list, param);
 }
 
+static void add_deadline(struct doc *doc, json_t *list)
+{
+	json_t *schema;
+
+	add_param(doc, list, &api_deadline_field);
+	schema = json_object_get(json_array_get(list, json_array_size(list) - 1), "schema");
+	set(doc, schema, "minimum", json_integer(1));
+	set(doc, schema, "maximum", json_integer(API_DEADLINE_MAX_MS));
+}
+
 static json_t *params_list(struct doc *doc, const struct api_set *offered,
 			   const struct api_field *field)
 {
@@ -66,7 +76,7 @@ static json_t *params_list(struct doc *doc, const struct api_set *offered,
 	for (; field->name; field++)
 		add_param(doc, list, field);
 	if (offered->has_deadline)
-		add_param(doc, list, &api_deadline_field);
+		add_deadline(doc, list);
 	return list;
 }
 
@@ -142,6 +152,9 @@ static void add_host_errors(struct doc *doc, json_t *list, const struct api_verb
 	add_error(doc, list, "DEADLINE");
 	if (takes(verb, "vm"))
 		add_error(doc, list, "NO_VM");
+	if (verb->states == API_STATES_ANY && takes(verb, "vm") &&
+	    (verb->reach == API_FORWARDED || verb->access == API_CHANGES))
+		add_error(doc, list, "STATE");
 	if (verb->reach == API_FORWARDED || takes(verb, "how"))
 		add_error(doc, list, "SILENT");
 	if (verb->access == API_CHANGES && takes(verb, "vm"))
@@ -183,7 +196,8 @@ static json_t *method_object(struct doc *doc, const struct api_set *offered,
 	set(doc, method, "params", params_list(doc, offered, verb->params));
 	set(doc, method, "result", result_object(doc, offered, verb));
 	set(doc, method, "errors", errors_list(doc, offered, verb));
-	set(doc, method, "x-states", states_list(doc, verb->states));
+	if (!offered->has_deadline || verb->states != API_STATES_ANY)
+		set(doc, method, "x-states", states_list(doc, verb->states));
 	return method;
 }
 

@@ -100,8 +100,11 @@ static int parse_within(const char *untrusted_bytes, size_t len, unsigned max_de
 		return -EINVAL;
 	json = json_loadb(untrusted_bytes, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &mistake);
 	if (!json) {
+		bool is_nul = json_error_code(&mistake) == json_error_null_character;
+
 		(void)fail(ret_place, mistake.line > 0 ? (unsigned)mistake.line : 1,
-			   mistake.position > 0 ? (size_t)mistake.position : 0, err, mistake.text);
+			   mistake.position > 0 ? (size_t)mistake.position : 0, err,
+			   is_nul ? "a NUL in a string" : mistake.text);
 		make_printable(err);
 		return -EINVAL;
 	}

@@ -476,6 +476,48 @@ static void the_document_says_in_which_states_a_verb_is_possible(void **state)
 	json_decref(top);
 }
 
+static bool has_error(const json_t *method, const char *id)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(method, "errors"), i, item)
+	{
+		const char *reference = json_string_value(json_object_get(item, "$ref"));
+
+		if (strcmp(strrchr(reference, '/') + 1, id) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void a_daemons_document_says_what_only_it_knows(void **state)
+{
+	json_t *top = api_discover(&api_host_set);
+	const json_t *method;
+	size_t i;
+
+	(void)state;
+	json_array_foreach(json_object_get(top, "methods"), i, method)
+	{
+		size_t last = json_array_size(json_object_get(method, "params")) - 1;
+		const json_t *deadline = param_schema(method, last);
+		const char *name = json_string_value(json_object_get(method, "name"));
+		bool needs_state = strstr("vm.start vm.delete vm.kill vm.memory.why", name) != NULL;
+
+		assert_int_equal(json_integer_value(json_object_get(deadline, "minimum")), 1);
+		assert_int_equal(json_integer_value(json_object_get(deadline, "maximum")),
+				 API_DEADLINE_MAX_MS);
+		if (needs_state)
+			assert_true(has_error(method, "STATE"));
+		if (strcmp(name, "vm.list") == 0 || strcmp(name, "vm.start") == 0)
+			assert_null(json_object_get(method, "x-states"));
+		if (strcmp(name, "vm.pause") == 0)
+			assert_int_equal(json_array_size(json_object_get(method, "x-states")), 3);
+	}
+	json_decref(top);
+}
+
 static void absent_members_are_those_whose_help_says_so(void **state)
 {
 	static const char *const absentees[] = { "statistics", "pool", "swap", "sampler",
@@ -520,6 +562,7 @@ int main(void)
 		cmocka_unit_test(the_openrpc_document_has_the_standards_shape),
 		cmocka_unit_test(the_document_says_what_parameters_may_be),
 		cmocka_unit_test(the_document_says_in_which_states_a_verb_is_possible),
+		cmocka_unit_test(a_daemons_document_says_what_only_it_knows),
 		cmocka_unit_test(absent_members_are_those_whose_help_says_so),
 	};
 
