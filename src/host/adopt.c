@@ -26,6 +26,7 @@
 #include "host/idempotency.h"
 #include "host/life_words.h"
 #include "host/lifecycle.h"
+#include "host/restart.h"
 
 enum {
 	PROBES_MAX = 256,
@@ -78,20 +79,27 @@ static struct hosted *add_transient(struct host *host, const json_t *object, str
 	return vm;
 }
 
-/* vm.run may be asked again, of us. */
-static void remember_run(struct hosted *vm)
+/* vm.run or vm.start may be asked again, of us: by whoever had it started, whether it runs or has run. */
+static void remember_start(struct hosted *vm, pid_t pid)
 {
-	json_t *ran = handlers_describe_created(vm);
-	json_t *start = life_describe_start(vm);
+	json_t *ran;
 
-	(void)json_object_update(ran, start);
-	json_decref(start);
-	idempotency_remember(vm->host->idempotency, vm->definition.idempotency_key,
-			     vm->definition.idempotency_digest, ran);
+	if (vm->start_pid == 0)
+		vm->start_pid = pid;
+	if (!vm->process && restart_never_ran(&vm->end))
+		vm->start_pid = 0;
+	if (vm->start_pid == 0 || !vm->is_transient || !vm->definition.key.text)
+		return;
+	ran = handlers_describe_created(vm);
+	(void)json_object_update_new(ran, life_describe_start(vm->start_pid,
+							      api_state_name(API_STATE_RUNNING)));
+	idempotency_remember(vm->host->idempotency, &vm->definition.key, ran);
 }
 
 static void recall(struct hosted *vm, const json_t *object)
 {
+	idempotency_key_from_json(&vm->start_key, object);
+	vm->start_pid = (pid_t)json_integer_value(json_object_get(object, "start_pid"));
 	vm->restarts = (unsigned)json_integer_value(json_object_get(object, "restarts"));
 	vm->failures = (unsigned)json_integer_value(json_object_get(object, "failures"));
 	vm->end_is_wanted = json_is_true(json_object_get(object, "end_is_wanted"));
@@ -130,9 +138,9 @@ static bool take_record(void *ctx, const char *name, const json_t *object, struc
 	} else if (life_adopt(vm, &identity, err) < 0) {
 		log_info("host", "%s ended meanwhile", name);
 		life_ended_unseen(vm);
-	} else if (is_transient && vm->definition.idempotency_key) {
-		remember_run(vm);
 	}
+	if (has_process)
+		remember_start(vm, identity.pid);
 	return true;
 }
 

@@ -3,7 +3,6 @@
 #include "host/definition.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +17,7 @@ void definition_fini(struct definition *definition)
 {
 	json_decref(definition->config);
 	json_decref(definition->labels);
-	free(definition->idempotency_key);
+	idempotency_key_fini(&definition->key);
 	*definition = (struct definition){ 0 };
 }
 
@@ -135,15 +134,9 @@ json_t *definition_to_json(const struct definition *definition)
 	json_t *object = json_pack("{s:O, s:O, s:b, s:s}", "config", definition->config, "labels",
 				   definition->labels, "autostart", definition->autostart,
 				   "restart", hosted_restart_names[definition->restart]);
-	char digest[24];
 
-	if (object && definition->idempotency_key) {
-		(void)snprintf(digest, sizeof(digest), "%016" PRIx64,
-			       definition->idempotency_digest);
-		(void)json_object_set_new(object, "idempotency_key",
-					  json_string(definition->idempotency_key));
-		(void)json_object_set_new(object, "idempotency_digest", json_string(digest));
-	}
+	if (object)
+		idempotency_key_to_json(&definition->key, object);
 	return object;
 }
 
@@ -152,8 +145,6 @@ int definition_from_json(struct definition *ret_definition, const json_t *object
 	const json_t *config = json_object_get(object, "config");
 	const json_t *labels = json_object_get(object, "labels");
 	const char *restart = json_string_value(json_object_get(object, "restart"));
-	const char *key = json_string_value(json_object_get(object, "idempotency_key"));
-	const char *digest = json_string_value(json_object_get(object, "idempotency_digest"));
 	struct definition made;
 	int ret;
 
@@ -169,10 +160,7 @@ int definition_from_json(struct definition *ret_definition, const json_t *object
 		definition_fini(&made);
 		return ret;
 	}
-	if (key && digest) {
-		made.idempotency_key = strdup(key);
-		made.idempotency_digest = strtoull(digest, NULL, 16);
-	}
+	idempotency_key_from_json(&made.key, object);
 	*ret_definition = made;
 	return 0;
 }

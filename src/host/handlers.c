@@ -12,6 +12,7 @@
 #include "host/contact.h"
 #include "host/idempotency.h"
 #include "host/jobs.h"
+#include "host/life_words.h"
 #include "host/lifecycle.h"
 
 static bool wants_wait(const struct api_request *request)
@@ -24,9 +25,36 @@ static void start(struct job *job)
 	life_start(job, wants_wait(job->request));
 }
 
+static bool has_key(const struct hosted *vm, const char *key)
+{
+	return key && vm->start_pid > 0 && vm->start_key.text &&
+	       strcmp(vm->start_key.text, key) == 0;
+}
+
+/* Of a request that a daemon before us had, or began: what it had started is not started again. */
+static void start_once(struct job *job)
+{
+	const char *key =
+		json_string_value(json_object_get(job->request->params, "idempotency_key"));
+	const struct hosted *vm = job->vm;
+
+	if (has_key(vm, key))
+		job_done(job,
+			 life_describe_start(vm->start_pid, api_state_name(API_STATE_RUNNING)));
+	else
+		start(job);
+}
+
 static int run_start(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
-	return jobs_run(ctx, request, start, ret_result, err);
+	const struct host *host = ctx;
+	const char *key = json_string_value(json_object_get(request->params, "idempotency_key"));
+
+	for (unsigned i = 0; key && i < host->vm_count; i++)
+		if (has_key(host->vms[i], key) &&
+		    host->vms[i]->start_key.digest != idempotency_digest(request))
+			return idempotency_refuse(err);
+	return jobs_run(ctx, request, start_once, ret_result, err);
 }
 
 static int handle_start(void *ctx, struct api_request *request, json_t **ret_result,

@@ -24,7 +24,6 @@ static int make_definition(const struct host *host, const struct api_request *re
 {
 	const json_t *params = request->params;
 	const char *restart = json_string_value(json_object_get(params, "restart"));
-	const char *key = json_string_value(json_object_get(params, "idempotency_key"));
 	struct definition definition;
 	int code = 0;
 
@@ -40,10 +39,7 @@ static int make_definition(const struct host *host, const struct api_request *re
 		definition_fini(&definition);
 		return code;
 	}
-	if (key) {
-		definition.idempotency_key = strdup(key);
-		definition.idempotency_digest = idempotency_digest(request);
-	}
+	idempotency_key_set(&definition.key, request);
 	*ret_definition = definition;
 	return 0;
 }

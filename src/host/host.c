@@ -216,9 +216,8 @@ static bool take_definition(void *ctx, const char *name, const json_t *object, s
 	else if (roster_check_new(host, &definition, err) == 0)
 		vm = roster_add(host, &definition, false);
 	definition_fini(&definition);
-	if (vm && vm->definition.idempotency_key)
-		idempotency_remember(host->idempotency, vm->definition.idempotency_key,
-				     vm->definition.idempotency_digest,
+	if (vm && vm->definition.key.text)
+		idempotency_remember(host->idempotency, &vm->definition.key,
 				     handlers_describe_created(vm));
 	return vm != NULL;
 }

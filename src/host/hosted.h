@@ -17,6 +17,7 @@
 #include "api/usage.h"
 #include "config/vm_config.h"
 #include "host/broker.h"
+#include "host/idempotency.h"
 #include "host/process.h"
 #include "rpc/link.h"
 
@@ -33,8 +34,7 @@ struct definition {
 	json_t *labels; /* object of strings */
 	bool autostart;
 	enum hosted_restart restart;
-	char *idempotency_key;	     /* it was created with, or NULL */
-	uint64_t idempotency_digest; /* of what was asked with it */
+	struct idempotency_key key; /* it was created with */
 };
 
 struct hosted {
@@ -59,6 +59,9 @@ struct hosted {
 	struct api_usage usage; /* the last memory.usage; present == 0: none yet */
 	uint64_t usage_at_ns;
 	struct strbuf usage_text; /* the same, made when it is asked for (hosted_write_usage()) */
+
+	struct idempotency_key start_key; /* of a client's last start of it */
+	pid_t start_pid;		  /* what that start led to; 0: to nothing (yet) */
 
 	struct life *life;	 /* lifecycle.c's own */
 	struct contact *contact; /* contact.c's own */

@@ -13,6 +13,8 @@
 #include "host/idempotency.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -202,6 +204,15 @@ static int run_again(struct row *row, struct api_request *request, json_t **ret_
 	return API_LATER;
 }
 
+int idempotency_refuse(struct err *err)
+{
+	(void)err_set(
+		err, -EEXIST,
+		"this idempotency_key was used for another request; a new request needs a new "
+		"key");
+	return API_ERROR_KEY_REUSED;
+}
+
 int idempotency_run(struct idempotency *table, api_handler handler, void *ctx,
 		    struct api_request *request, json_t **ret_result, struct err *err)
 {
@@ -218,10 +229,7 @@ int idempotency_run(struct idempotency *table, api_handler handler, void *ctx,
 	digest = idempotency_digest(request);
 	row = find(table, key);
 	if (row && row->digest != digest) /* I2 */
-		return err_set(err, -EEXIST,
-			       "this idempotency_key was used for another request; a new request "
-			       "needs a new key"),
-		       API_ERROR_KEY_REUSED;
+		return idempotency_refuse(err);
 	if (row)
 		return run_again(row, request, ret_result, err);
 	row = add(table, key, digest);
@@ -230,10 +238,10 @@ int idempotency_run(struct idempotency *table, api_handler handler, void *ctx,
 	return run_first(row, handler, ctx, request, ret_result, err);
 }
 
-void idempotency_remember(struct idempotency *table, const char *key, uint64_t digest,
+void idempotency_remember(struct idempotency *table, const struct idempotency_key *key,
 			  json_t *result)
 {
-	struct row *row = find(table, key) ? NULL : add(table, key, digest);
+	struct row *row = find(table, key->text) ? NULL : add(table, key->text, key->digest);
 
 	if (row)
 		keep_result(row, result);
@@ -255,4 +263,46 @@ uint64_t idempotency_digest(const struct api_request *request)
 	uint64_t digest = mix(UINT64_C(0xcbf29ce484222325), request->verb->method);
 
 	return text ? mix(digest, text) : digest;
+}
+
+/* --- keys that are stored ------------------------------------------------------------------------ */
+
+void idempotency_key_set(struct idempotency_key *key, const struct api_request *request)
+{
+	const char *text = json_string_value(json_object_get(request->params, "idempotency_key"));
+
+	idempotency_key_fini(key);
+	if (!text)
+		return;
+	key->text = strdup(text);
+	key->digest = idempotency_digest(request);
+}
+
+void idempotency_key_fini(struct idempotency_key *key)
+{
+	free(key->text);
+	*key = (struct idempotency_key){ 0 };
+}
+
+void idempotency_key_to_json(const struct idempotency_key *key, json_t *object)
+{
+	char digest[24];
+
+	if (!key->text)
+		return;
+	(void)snprintf(digest, sizeof(digest), "%016" PRIx64, key->digest);
+	(void)json_object_set_new(object, "idempotency_key", json_string(key->text));
+	(void)json_object_set_new(object, "idempotency_digest", json_string(digest));
+}
+
+void idempotency_key_from_json(struct idempotency_key *key, const json_t *object)
+{
+	const char *text = json_string_value(json_object_get(object, "idempotency_key"));
+	const char *digest = json_string_value(json_object_get(object, "idempotency_digest"));
+
+	idempotency_key_fini(key);
+	if (!text || !digest)
+		return;
+	key->text = strdup(text);
+	key->digest = strtoull(digest, NULL, 16);
 }

@@ -29,10 +29,9 @@ void life_tell_ended(struct hosted *vm, bool restarts, uint64_t in_ms)
 	host_publish(vm->host, vm, "vm.ended", data);
 }
 
-json_t *life_describe_start(const struct hosted *vm)
+json_t *life_describe_start(pid_t pid, const char *state)
 {
-	return json_pack("{s:i, s:s}", "pid", (int)process_identity(vm->process)->pid, "state",
-			 vm->state);
+	return json_pack("{s:i, s:s}", "pid", (int)pid, "state", state);
 }
 
 json_t *life_describe_state(const struct hosted *vm)

@@ -12,7 +12,7 @@ void life_tell_adopted(struct hosted *vm);
 /* vm->end is how. */
 void life_tell_ended(struct hosted *vm, bool restarts, uint64_t in_ms);
 
-json_t *life_describe_start(const struct hosted *vm); /* {pid, state}; it runs */
-json_t *life_describe_state(const struct hosted *vm); /* {state} */
+json_t *life_describe_start(pid_t pid, const char *state); /* {pid, state} */
+json_t *life_describe_state(const struct hosted *vm);	   /* {state} */
 
 #endif

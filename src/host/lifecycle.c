@@ -157,7 +157,7 @@ static void forget_transient(struct hosted *vm)
 static void answer_starters(struct hosted *vm)
 {
 	struct job_list *starters = &vm->life->starters;
-	json_t *result = life_describe_start(vm);
+	json_t *result = life_describe_start(process_identity(vm->process)->pid, vm->state);
 
 	while (starters->first)
 		job_wake(starters->first, 0, result, "");
@@ -267,6 +267,8 @@ static void begin(struct hosted *vm)
 	life->alarm_ns = 0;
 	vm->end_is_wanted = false;
 	if (life->job) { /* a client's */
+		idempotency_key_set(&vm->start_key, life->job->request);
+		vm->start_pid = 0;
 		job_wait(life->job, &life->starters);
 		vm->restarts = vm->failures = 0;
 		life->is_ours = false;
@@ -303,7 +305,8 @@ static bool is_of_selection(const struct job *job)
 static void refuse(struct hosted *vm)
 {
 	if (is_of_selection(vm->life->job))
-		job_done(vm->life->job, life_describe_start(vm));
+		job_done(vm->life->job,
+			 life_describe_start(process_identity(vm->process)->pid, vm->state));
 	else
 		job_fail(vm->life->job, API_ERROR_STATE, "%s runs already (it is %s)",
 			 vm->definition.name, vm->state);
@@ -313,6 +316,8 @@ static void up(struct hosted *vm)
 {
 	set_state(vm, LIFE_UP, api_state_name(API_STATE_RUNNING), "");
 	vm->started_ns = clock_now_ns();
+	if (!vm->life->is_ours)
+		vm->start_pid = process_identity(vm->process)->pid;
 	life_tell_started(vm);
 	contact_open(vm);
 	answer_starters(vm); /* L2 */

@@ -21,3 +21,9 @@ bool restart_follows(enum hosted_restart restart, const struct process_end *end)
 		return false;
 	return restart == HOSTED_RESTART_ALWAYS || !is_known || end->exit_code != EXIT_CODE_OK;
 }
+
+bool restart_never_ran(const struct process_end *end)
+{
+	return end->has_exit_code &&
+	       (end->exit_code == EXIT_CODE_USAGE || end->exit_code == EXIT_CODE_HOST);
+}

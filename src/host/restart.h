@@ -12,4 +12,7 @@ uint64_t restart_backoff_ms(unsigned restarts, uint64_t least_ms, uint64_t most_
  * itself. An end that nobody saw is a failure. */
 bool restart_follows(enum hosted_restart restart, const struct process_end *end);
 
+/* It could not even start: what its exit code means, when nobody saw it. */
+bool restart_never_ran(const struct process_end *end);
+
 #endif

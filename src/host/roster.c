@@ -87,6 +87,7 @@ static void free_vm(struct hosted *vm)
 	life_free(vm->life);
 	contact_free(vm->contact);
 	definition_fini(&vm->definition);
+	idempotency_key_fini(&vm->start_key);
 	json_decref(vm->running_config);
 	strbuf_fini(&vm->usage_text);
 	free(vm);
@@ -191,6 +192,10 @@ static json_t *run_to_json(const struct hosted *vm)
 			  vm->is_transient, "restarts", (int)vm->restarts, "failures",
 			  (int)vm->failures, "end_is_wanted", vm->end_is_wanted);
 
+	if (object && vm->start_key.text) {
+		idempotency_key_to_json(&vm->start_key, object);
+		(void)json_object_set_new(object, "start_pid", json_integer(vm->start_pid));
+	}
 	if (object && vm->process)
 		add_process(object, process_identity(vm->process));
 	else if (object)

@@ -121,7 +121,7 @@ class Hanging(OneDaemon):
         self.assertEqual((answer["id"], answer["error"]["code"]), (2, 11))
         os.kill(pid, signal.SIGCONT)
         answer = asking._message(time.monotonic() + neapd.PATIENCE_S)
-        self.assertEqual(answer["result"]["live"], ["memory.weight"])
+        self.assertEqual(answer["result"]["live"], ["memory.weight", "label.a"])
         self.assertEqual(daemon.vms()["one"]["labels"], {"a": "1"})
         asking.close()
         daemon.call("vm.update", vm="one", labels={"b": "2"})

@@ -270,9 +270,16 @@ static void large_answers_are_kept_within_bounds(void **state)
 static void answers_of_an_earlier_daemon_are_known(void **state)
 {
 	struct client *client = client_of(&create_row, KEYED("1"));
-	uint64_t digest = idempotency_digest(&client->request);
+	struct idempotency_key key = { 0 };
+	json_t *file = json_object();
 
-	idempotency_remember(*state, "k", digest, json_pack("{s:i}", "n", 42));
+	idempotency_key_set(&key, &client->request);
+	idempotency_key_to_json(&key, file);
+	idempotency_key_from_json(&key, file);
+	assert_string_equal(key.text, "k");
+	idempotency_remember(*state, &key, json_pack("{s:i}", "n", 42));
+	idempotency_key_fini(&key);
+	json_decref(file);
 	assert_int_equal(run(*state, client), 0);
 	assert_int_equal(work_count, 0);
 	assert_int_equal(number(client), 42);

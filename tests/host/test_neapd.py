@@ -367,6 +367,41 @@ class Requests(OneDaemon):
         again = self.daemon.run("brief", idempotency_key="r")
         self.assertEqual((again["uuid"], again["pid"]), (ran["uuid"], ran["pid"]))
 
+    def test_a_start_that_is_asked_again_of_the_next_daemon_is_not_done_again(self):
+        daemon = self.daemon
+        for name in "one", "two", "three":
+            daemon.create(name)
+        start = daemon.call("vm.start", vm="one", idempotency_key="s")
+        many = daemon.call("vm.start", selector="name=t*", idempotency_key="m")
+        ran = daemon.run("brief", idempotency_key="r")
+        daemon.kill()
+        ended = [start["pid"], ran["pid"], many["results"][0]["result"]["pid"]]
+        for pid in ended:  # nobody sees it
+            os.kill(pid, signal.SIGKILL)
+        neapd.until(lambda: not any(map(neapd.is_alive, ended)), what="the end of three")
+        daemon.start()
+        self.assertEqual(daemon.call("vm.start", vm="one", idempotency_key="s"), start)
+        self.assertEqual(daemon.call("vm.start", selector="name=t*", idempotency_key="m"), many)
+        self.assertEqual(daemon.run("brief", idempotency_key="r"), ran)
+        self.assertEqual({name: vm["state"] for name, vm in daemon.vms().items()},
+                         {"one": "stopped", "three": "stopped", "two": "running"})
+        self.assertEqual(self.code_of("vm.start", vm="two", idempotency_key="s"), REUSED)
+        self.assertEqual(self.code_of("vm.start", selector="all", idempotency_key="m"), REUSED)
+        again = daemon.call("vm.start", vm="one", idempotency_key="s2")
+        self.assertNotEqual(again["pid"], start["pid"])
+        daemon.kill()
+        daemon.start()
+        self.assertEqual(daemon.call("vm.start", vm="one", idempotency_key="s2"), again)
+        daemon.call("vm.kill", vm="one")
+        self.assertEqual(daemon.call("vm.start", vm="one")["state"], "running")
+
+    def test_a_start_that_failed_may_be_asked_again_with_its_key(self):
+        self.daemon.create("one", config={"boot": {"kernel": "/nonexistent"}})
+        self.assertIn("nonexistent", str(self.daemon.fails("vm.start", vm="one", idempotency_key="s")))
+        self.daemon.kill()
+        self.daemon.start()
+        self.assertIn("nonexistent", str(self.daemon.fails("vm.start", vm="one", idempotency_key="s")))
+
     def test_a_deadline_passes_and_what_was_begun_goes_on(self):
         pid = self.daemon.run("one")["pid"]
         os.kill(pid, signal.SIGSTOP)
