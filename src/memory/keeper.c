@@ -107,8 +107,10 @@ static void *keeper_thread(void *arg)
 	(void)watch_enter(keeper->watch, &keeper->watched);
 	be_patient();
 	while (!atomic_load(&keeper->stop)) {
-		uint64_t wake_ns = step(keeper);
+		uint64_t wake_ns;
 
+		watch_busy(&keeper->watched);
+		wake_ns = step(keeper);
 		if (atomic_exchange(&keeper->hurried, false))
 			be_patient();
 		(void)sched_yield(); /* not a whole slice at once, while others want to run */
@@ -116,6 +118,7 @@ static void *keeper_thread(void *arg)
 			continue;
 		atomic_store(&keeper->asleep, true);
 		wake_ns = step(keeper);
+		watch_idle(&keeper->watched, false);
 		if (!atomic_load(&keeper->stop))
 			sleep_until(keeper, wake_ns);
 	}

@@ -284,7 +284,7 @@ static enum turn take_turn(struct pager *pager)
 	uint64_t now_ns;
 	bool well = true;
 
-	watch_idle(&pager->watched);
+	watch_idle(&pager->watched, pager->sleeper_count > 0);
 	if (poll(ready, ARRAY_LEN(ready), is_starving(pager) ? RETRY_MS : -1) < 0 && errno != EINTR)
 		return TURN_FAILED;
 	now_ns = clock_now_ns();

@@ -173,7 +173,7 @@ static void take_turn(struct swapper *swapper, struct swap_thread *thread)
 	}
 	watch_busy(&thread->watched);
 	do_job(swapper, thread, &job);
-	watch_idle(&thread->watched);
+	watch_idle(&thread->watched, false);
 	(void)pthread_mutex_lock(&swapper->lock);
 	thread->busy_block = SWAPPER_NO_BLOCK;
 	if (--swapper->busy_workers == 0)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* watch.h - somebody looks after the threads that guest memory depends on. Inside memory/ only.
  *
- * For: noticing within WATCH_NOTICE_MS that such a thread has died or was stopped, and later that it
- * does not answer; holding a second descriptor of the userfaultfd; saying on a thread of its own
- * what a signal handler must not say itself. Not for: mending anything. What happens then is
- * ram_events.failed's business: the VM has to end.
+ * For: noticing within WATCH_NOTICE_MS that such a thread has died, or was stopped while somebody has
+ * work for the engine, and later that it does not answer; holding a second descriptor of the
+ * userfaultfd; saying on a thread of its own what a signal handler must not say itself. Not for:
+ * mending anything. What happens then is ram_events.failed's business: the VM has to end.
+ *
+ * While nobody has work it sleeps, and costs nothing.
  *
  * watch.c has the rules, and what is done against false alarms.
  * Threads: one of its own, named "watch".
@@ -21,10 +23,11 @@
 
 enum {
 	WATCH_MAX_THREADS = 8,
-	WATCH_NOTICE_MS = 60,	 /* dead or stopped, on a host that gives us a processor */
-	WATCH_ASLEEP_MS = 5000,	 /* asleep with work before it */
-	WATCH_CALM_MS = 30,	 /* between two looks */
-	WATCH_ALERT_MS = 10,	 /* the same, once something looks wrong */
+	WATCH_NOTICE_MS = 60,	/* dead or stopped, on a host that gives us a processor */
+	WATCH_ASLEEP_MS = 5000, /* asleep with work before it */
+	WATCH_CALM_MS = 30,	/* between two looks, while there is work */
+	WATCH_REST_MS = 1000, /* the same while there is none, on a kernel that tells of no death */
+	WATCH_ALERT_MS = 10,  /* the same, once something looks wrong */
 	WATCH_LOOKS_TO_STOP = 4, /* looks in a row that find a thread stopped */
 };
 
@@ -35,7 +38,10 @@ struct watched {
 	const char *task;	/* what it does, to put between "the thread that" and "died" */
 	bool must_answer;	/* faults wait for it: it may not sleep for long while they do */
 	_Atomic uint64_t beats; /* odd: it has taken work and not finished it */
-	int stat_fd;		/* watch.c's, as all below */
+	atomic_bool waited_for; /* it is done for now, but somebody still waits for it */
+	struct watch *watch;	/* watch.c's, as all below */
+	atomic_bool *rests;	/* NULL: nobody looks */
+	int stat_fd, end_fd;
 	uint64_t beats_seen;
 	unsigned stopped_looks;
 	uint64_t asleep_ns;
@@ -66,19 +72,27 @@ int watch_enter(struct watch *watch, struct watched *self);
 /* Also if it never entered, or has left. Of a thread that died, its owner calls it. */
 void watch_leave(struct watch *watch, struct watched *self);
 
-/* The thread's own: it has taken work; it is done with it, or has got one step further. */
+void watch_end_rest(struct watch *watch); /* watch_busy()'s */
+
+/* The thread's own: it has taken work, or has got one step further with it. One atomic exchange; a
+ * system call only if the watch rests (W2). */
 static inline void watch_busy(struct watched *self)
 {
 	uint64_t beats = atomic_load_explicit(&self->beats, memory_order_relaxed);
 
-	atomic_store_explicit(&self->beats, (beats | 1) + 2, memory_order_relaxed);
+	atomic_store(&self->beats, (beats | 1) + 2);
+	if (self->rests && atomic_load(self->rests))
+		watch_end_rest(self->watch);
 }
 
-static inline void watch_idle(struct watched *self)
+/* The thread's own: it is done with it. @waited_for: but somebody waits until it gets on, when others
+ * have done theirs or after a while. */
+static inline void watch_idle(struct watched *self, bool waited_for)
 {
 	uint64_t beats = atomic_load_explicit(&self->beats, memory_order_relaxed);
 
-	atomic_store_explicit(&self->beats, (beats | 1) + 1, memory_order_relaxed);
+	atomic_store_explicit(&self->waited_for, waited_for, memory_order_relaxed); /* W4 */
+	atomic_store_explicit(&self->beats, (beats | 1) + 1, memory_order_release);
 }
 
 /* The VM has to end. @why: a text that lives for ever. Any thread, also a signal handler: what calls

@@ -184,11 +184,13 @@ class WatchOthers(unittest.TestCase):
     flags = ["--swap", "/var/tmp"]
 
     def end_one(self, name, reason):
+        """It is missed when there is work."""
         onethread.detach_stopped(self.pager)
         self.pager = onethread.find(self.vm.process.pid, name)
         onethread.seize(self.pager)
         onethread.stop(self.pager)
         started = time.monotonic()
+        self.vm.type("fill 32M 7")
         self.expect_end(started, reason)
 
     @soon

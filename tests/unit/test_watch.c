@@ -3,184 +3,16 @@
  *
  * Threads of this program play the engine's. What happens to a whole VM: tests/kvm/test_watch.py.
  */
-#include "../support/testing.h"
+#include "watch_rig.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <sched.h>
-#include <semaphore.h>
-#include <stdatomic.h>
 #include <string.h>
-#include <sys/ptrace.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "memory/ram_internal.h"
-#include "memory/watch.h"
 
-enum { PATIENCE_S = 60, TRIES = 10, CALM_LOOKS = 10, LONG_ENOUGH_MS = 50, WHY_BYTES = 160 };
-
-/* What was told, and a way to wait for it. */
-struct told {
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	unsigned failures, starved, fed;
-	char why[WHY_BYTES];
-	gpa_t where;
-};
-
-static void on_failed(void *ctx, const char *why)
-{
-	struct told *told = ctx;
-
-	pthread_mutex_lock(&told->lock);
-	told->failures++;
-	(void)snprintf(told->why, sizeof(told->why), "%s", why);
-	pthread_cond_broadcast(&told->changed);
-	pthread_mutex_unlock(&told->lock);
-}
-
-static void on_starved(void *ctx, gpa_t gpa, bool starving)
-{
-	struct told *told = ctx;
-
-	pthread_mutex_lock(&told->lock);
-	told->starved += starving;
-	told->fed += !starving;
-	told->where = gpa;
-	pthread_cond_broadcast(&told->changed);
-	pthread_mutex_unlock(&told->lock);
-}
-
-static struct watch *start(struct told *told)
-{
-	struct ram_events events = { .failed = on_failed, .starved = on_starved, .ctx = told };
-	struct watch *watch = NULL;
-	struct err err = { 0 };
-
-	*told = (struct told){ .lock = PTHREAD_MUTEX_INITIALIZER,
-			       .changed = PTHREAD_COND_INITIALIZER };
-	if (watch_start(&events, &watch, &err))
-		fail_msg("%s", err.text);
-	return watch;
-}
-
-static void await(struct told *told, const unsigned *count, unsigned wanted)
-{
-	struct timespec deadline;
-
-	(void)clock_gettime(CLOCK_REALTIME, &deadline);
-	deadline.tv_sec += PATIENCE_S;
-	pthread_mutex_lock(&told->lock);
-	while (*count < wanted)
-		assert_int_equal(pthread_cond_timedwait(&told->changed, &told->lock, &deadline), 0);
-	pthread_mutex_unlock(&told->lock);
-}
-
-static unsigned failures_of(struct told *told)
-{
-	unsigned failures;
-
-	pthread_mutex_lock(&told->lock);
-	failures = told->failures;
-	pthread_mutex_unlock(&told->lock);
-	return failures;
-}
-
-enum what {
-	DIE,	   /* as no thread of ours would */
-	LEAVE,	   /* as they should */
-	SLEEP,	   /* with work taken */
-	REST,	   /* without */
-	COMPUTE,   /* with work taken */
-	STEP_ALONG /* sleep often, but get on */
-};
-
-struct player {
-	struct watch *watch;
-	struct watched watched;
-	enum what what;
-	atomic_int tid;
-	atomic_bool stop;
-	sem_t go_on;
-	pthread_t thread;
-};
-
-static void nap(void)
-{
-	(void)nanosleep(&(struct timespec){ .tv_nsec = (long)NS_PER_MS }, NULL);
-}
-
-static void play(struct player *player)
-{
-	if (player->what == REST)
-		watch_idle(&player->watched);
-	else
-		watch_busy(&player->watched);
-	atomic_store(&player->tid, gettid());
-	while (!atomic_load(&player->stop)) {
-		if (player->what == STEP_ALONG) {
-			nap();
-			watch_busy(&player->watched);
-		} else if (player->what != COMPUTE) {
-			(void)sem_wait(&player->go_on);
-		}
-	}
-}
-
-static void *player_thread(void *arg)
-{
-	struct player *player = arg;
-
-	assert_int_equal(watch_enter(player->watch, &player->watched), 0);
-	if (player->what != DIE && player->what != LEAVE)
-		play(player);
-	if (player->what == DIE)
-		(void)syscall(SYS_exit, 0);
-	watch_leave(player->watch, &player->watched);
-	return NULL;
-}
-
-static void player_start(struct player *player, struct watch *watch, enum what what)
-{
-	*player = (struct player){
-		.watch = watch,
-		.watched = { .task = "plays", .must_answer = true },
-		.what = what,
-	};
-	assert_int_equal(sem_init(&player->go_on, 0, 0), 0);
-	assert_int_equal(pthread_create(&player->thread, NULL, player_thread, player), 0);
-}
-
-static void player_end(struct player *player)
-{
-	atomic_store(&player->stop, true);
-	(void)sem_post(&player->go_on);
-	assert_int_equal(pthread_join(player->thread, NULL), 0);
-}
-
-/* So many looks that nothing came of. */
-static void stay_calm(struct told *told)
-{
-	uint64_t until_ns = clock_now_ns() + CALM_LOOKS * WATCH_CALM_MS * NS_PER_MS;
-
-	while (clock_now_ns() < until_ns) {
-		assert_int_equal(failures_of(told), 0);
-		nap();
-	}
-}
-
-/* A thread that ends behind its library's back upsets their accounts of it. */
-static void skip_if_nobody_may_die(void)
-{
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-	test_skip_case("sanitizers want threads to end as they should");
-#endif
-}
+enum { TRIES = 10, LONG_ENOUGH_MS = 50 };
 
 static uint64_t notice_death_ns(void)
 {
@@ -246,52 +78,6 @@ static void two_that_die_are_one_alarm(void **state)
 	for (int i = 0; i < 2; i++)
 		watch_leave(watch, &players[i].watched);
 	watch_stop(watch);
-}
-
-/* In a process of its own: stop @tid until a byte arrives. */
-static _Noreturn void trace(pid_t tid, int go_fd, int stopped_fd)
-{
-	char byte = 0;
-
-	if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0 ||
-	    ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) < 0 || waitpid(tid, NULL, __WALL) != tid)
-		_exit(errno == EPERM ? TEST_EXIT_SKIP : 1);
-	(void)!write(stopped_fd, &byte, 1);
-	(void)!read(go_fd, &byte, 1);
-	(void)ptrace(PTRACE_DETACH, tid, NULL, NULL);
-	_exit(0);
-}
-
-static void uf02_a_stopped_thread_is_noticed(void **state)
-{
-	int go[2], stopped[2], status = 0;
-	struct player player;
-	struct told told;
-	struct watch *watch = start(&told);
-	char byte;
-	pid_t tracer;
-
-	(void)state;
-	player_start(&player, watch, REST);
-	while (atomic_load(&player.tid) == 0)
-		(void)sched_yield();
-	assert_int_equal(pipe(go), 0);
-	assert_int_equal(pipe(stopped), 0);
-	tracer = fork();
-	if (tracer == 0)
-		trace(atomic_load(&player.tid), go[0], stopped[1]);
-	(void)close(stopped[1]);
-	if (read(stopped[0], &byte, 1) == 1) {
-		await(&told, &told.failures, 1);
-		assert_string_equal(told.why, "the thread that plays was stopped");
-	}
-	(void)!write(go[1], "", 1);
-	assert_int_equal(waitpid(tracer, &status, 0), tracer);
-	player_end(&player);
-	watch_stop(watch);
-	if (WEXITSTATUS(status) == TEST_EXIT_SKIP)
-		test_skip_case("this user may not trace a program of its own");
-	assert_int_equal(status, 0);
 }
 
 /* All at once, since the one that is an alarm takes WATCH_ASLEEP_MS. */
@@ -476,57 +262,18 @@ static void what_answers_faults_stays_in_ram(void **state)
 	ram_close(ram);
 }
 
-static double cpu_share(uint64_t wall_ns)
-{
-	struct timespec before, after;
-
-	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
-	(void)nanosleep(&(struct timespec){ .tv_nsec = (long)wall_ns }, NULL);
-	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
-	return ((double)(after.tv_sec - before.tv_sec) * (double)NS_PER_S +
-		(double)(after.tv_nsec - before.tv_nsec)) /
-	       (double)wall_ns;
-}
-
-/* Three threads, as an engine with swap has them; in ten parts of a second. */
-static void watching_costs_next_to_nothing(void **state)
-{
-	struct watched threads[3] = { { .task = "plays" },
-				      { .task = "plays" },
-				      { .task = "plays" } };
-	struct told told;
-	struct watch *watch = start(&told);
-	double best = 1;
-
-	(void)state;
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(watch_enter(watch, &threads[i]), 0);
-	for (int i = 0; i < 3; i++) {
-		double share = cpu_share(NS_PER_S / 3);
-
-		best = share < best ? share : best;
-	}
-	print_message("watching three threads takes %.3f %% of a processor\n", best * 100);
-	assert_true(best < 0.01);
-	for (int i = 0; i < 3; i++)
-		watch_leave(watch, &threads[i]);
-	watch_stop(watch);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(uf01_a_dead_thread_is_noticed_in_time),
 		cmocka_unit_test(a_thread_that_leaves_is_no_alarm),
 		cmocka_unit_test(two_that_die_are_one_alarm),
-		cmocka_unit_test(uf02_a_stopped_thread_is_noticed),
 		cmocka_unit_test(
 			a_sleeper_with_work_is_noticed_and_who_rests_or_computes_or_gets_on_is_not),
 		cmocka_unit_test(more_threads_than_there_is_room_for_are_refused),
 		cmocka_unit_test(who_starves_is_told_once_for_all),
 		cmocka_unit_test(a_descriptor_closed_by_mistake_ends_the_vm_and_shows_no_zeros),
 		cmocka_unit_test(what_answers_faults_stays_in_ram),
-		cmocka_unit_test(watching_costs_next_to_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
