@@ -38,6 +38,8 @@ int main(int argc, char *argv[])
 	if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
 		return say_help();
 	log_set_name("neapd");
+	log_set_level(LOG_LEVEL_INFO);
+	log_find_journal();
 	host_config_init(&config);
 	ret = host_config_parse_flags(&config, argc - 1, argv + 1, &used, &err);
 	if (ret == 0 && used < argc - 1)

@@ -20,6 +20,11 @@ void log_set_name(const char *name);
 /* Each line begins with the time, UTC: 2026-11-22T06:30:00.123Z. For files; set before threads start. */
 void log_show_time(bool shall_show);
 
+/* When standard error is the journal's, which has time and name by itself: a line begins with its level, as
+ * the journal reads it, then. Before threads start.
+ * Sources: systemd.exec(5) "$JOURNAL_STREAM"; sd-daemon(3) "SD_WARNING". */
+void log_find_journal(void);
+
 void log_line(enum log_level level, const char *area, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -2,7 +2,8 @@
 /* daemon.c - see daemon.h.
  *
  * The usual place is rpc_host_dir(). For whoever has logged in, $XDG_RUNTIME_DIR is /run/user/UID, but the
- * host's daemon was started by the system, for root and a group: so they look in /run/neapd, too.
+ * host's daemon was started by the system, for root and a group: so they look in /run/neapd, too, and so
+ * does whoever has no such directory: sudo -u, cron.
  * Source: pam_systemd(8), "XDG_RUNTIME_DIR".
  */
 #include "cli/daemon.h"
@@ -31,10 +32,10 @@ static bool usual_socket(char ret_path[RPC_PATH_BYTES])
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
 	int len;
 
-	if (!runtime || runtime[0] != '/')
-		runtime = geteuid() == 0 ? "/run" : NULL;
-	if (!runtime)
-		return false;
+	if (!runtime || runtime[0] != '/') {
+		(void)snprintf(ret_path, RPC_PATH_BYTES, "%s", SYSTEM_SOCKET);
+		return geteuid() == 0 || access(SYSTEM_SOCKET, W_OK) == 0;
+	}
 	len = snprintf(ret_path, RPC_PATH_BYTES, "%s/neapd/%s", runtime, RPC_HOST_SOCKET);
 	if (len < 0 || len >= RPC_PATH_BYTES)
 		return false;
@@ -90,12 +91,27 @@ int daemon_open(const struct cli_call *call, struct daemon *ret_daemon)
 	return EXIT_CODE_OK;
 }
 
+static bool is_for_others(const struct cli_call *call)
+{
+	char path[RPC_PATH_BYTES] = "";
+	bool is_named;
+
+	return !(daemon_socket(call, path, &is_named) && strcmp(path, SYSTEM_SOCKET) == 0) &&
+	       access(SYSTEM_SOCKET, F_OK) == 0 && access(SYSTEM_SOCKET, W_OK) < 0;
+}
+
 int daemon_need(const struct cli_call *call, const char *what, struct daemon *ret_daemon)
 {
 	int ret = daemon_open(call, ret_daemon);
 
 	if (ret != EXIT_CODE_OK || ret_daemon->client)
 		return ret;
+	if (is_for_others(call))
+		return out_fail(EXIT_CODE_FAILED,
+				"%s by neapd, and that of this host, at " SYSTEM_SOCKET
+				", is not for you: join the group neap (sudo usermod -aG neap "
+				"$USER, then log in again)",
+				what);
 	return out_fail(EXIT_CODE_FAILED,
 			"%s by neapd, and none runs here (start it: neapd, or systemctl "
 			"start neapd; --host SOCKET names one elsewhere)",

@@ -22,6 +22,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -39,6 +40,7 @@
 #include "host/broker_loop.h"
 #include "host/contact.h"
 #include "host/definition.h"
+#include "host/diary.h"
 #include "host/handlers.h"
 #include "host/idempotency.h"
 #include "host/jobs.h"
@@ -112,6 +114,7 @@ static void count_event(struct host *host)
 
 void host_publish(struct host *host, const struct hosted *vm, const char *kind, json_t *data)
 {
+	diary_write(vm ? vm->definition.name : NULL, kind, data);
 	if (!host->server) { /* H1 */
 		if (json_array_size(host->early) < EARLY_MAX)
 			(void)json_array_append_new(
@@ -188,6 +191,20 @@ void host_alarm(struct host *host, uint64_t at_ns)
 	(void)uv_timer_start(&host->alarm, on_alarm, ms, 0);
 }
 
+/* For the line "Status:" of systemctl status. */
+static void tell_systemd(struct host *host)
+{
+	unsigned running = 0;
+
+	for (unsigned i = 0; i < host->vm_count; i++)
+		running += host->vms[i]->process != NULL;
+	if (running == host->running_told)
+		return;
+	host->running_told = running;
+	(void)sd_notifyf(0, "STATUS=%u VM%s run%s", running, running == 1 ? "" : "s",
+			 running == 1 ? "s" : "");
+}
+
 static void on_tick(uv_timer_t *timer)
 {
 	struct host *host = timer->data;
@@ -199,6 +216,7 @@ static void on_tick(uv_timer_t *timer)
 	for (unsigned i = 0; i < host->vm_count; i++)
 		contact_tick(host->vms[i], now_ns, was_away);
 	broker_tick(host->broker, now_ns);
+	tell_systemd(host);
 }
 
 /* --- what is stored ------------------------------------------------------------------------------ */
@@ -489,6 +507,7 @@ int host_run(const struct host_config *config, struct err *err)
 		return err_set(err, -ENOMEM, "out of memory");
 	host->config = config;
 	host->started_ns = clock_now_ns();
+	host->running_told = UINT_MAX;
 	host->backend = (struct api_backend){ .set = &api_host_set,
 					      .handlers = host_handlers,
 					      .ctx = host };

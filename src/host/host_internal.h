@@ -57,7 +57,8 @@ struct host {
 	uint64_t tick_at_ns;
 	uv_signal_t signals[3];
 	uint64_t started_ns;
-	bool has_to_end; /* somebody asked */
+	bool has_to_end;       /* somebody asked */
+	unsigned running_told; /* to systemd */
 
 	json_t *early;	   /* events from before there was a server */
 	uint64_t last_seq; /* of the last event */

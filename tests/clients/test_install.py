@@ -20,6 +20,7 @@ lib/PYTHON/neap/methods.py
 lib/PYTHON/neap/py.typed
 lib/PYTHON/neap/wire.py
 lib/systemd/system/neap@.service
+lib/systemd/system/neapd-guests.service
 lib/systemd/system/neapd-metrics.socket
 lib/systemd/system/neapd-ro.socket
 lib/systemd/system/neapd.service

@@ -13,7 +13,8 @@ import sys
 
 from installed import Installed
 
-UNITS = ("neapd.service", "neapd.socket", "neapd-ro.socket", "neapd-metrics.socket", "neap@.service")
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+UNITS = ("neapd.service", "neapd-guests.service", "neapd.socket", "neapd-ro.socket", "neapd-metrics.socket", "neap@.service")
 NAMES = [unit.replace("@.", "@web.") for unit in UNITS]
 EXPOSURE_MOST = 3.0
 
@@ -70,7 +71,7 @@ def systemd_would_find_what_is_wrong(installed):
 
 
 def the_sandbox_is_tight(installed):
-    for name in ("neapd.service", "neap@web.service"):
+    for name in ("neapd.service", "neapd-guests.service", "neap@web.service"):
         done = analyze(installed, "security", "--no-pager", "--offline=yes", name)
         exposure = float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout).group(1))
         print(f"   {name}: exposure {exposure}, at most {EXPOSURE_MOST}")
@@ -83,6 +84,14 @@ def vms_outlive_the_daemon(installed):
     assert service["Type"] == "notify"
     # Directories that systemd would remove with the service.
     assert "RuntimeDirectory" not in service
+
+
+def an_upgrade_stops_no_vm(installed):
+    with open(os.path.join(ROOT, "debian", "rules"), encoding="utf-8") as file:
+        rules = file.read()
+    assert re.search(r"^kept = .* --no-stop-on-upgrade --no-restart-after-upgrade$", rules, re.M)
+    assert re.search(r"^\t\$\(kept\) neapd-guests.service$", rules, re.M)
+    assert "PartOf" not in read(installed, "neapd-guests.service")["Unit"]
 
 
 def the_sockets_differ_in_what_they_allow(installed):
@@ -104,7 +113,7 @@ def main():
     with Installed(sys.argv[1]) as installed:
         lend_targets(installed)
         has_systemd = shutil.which("systemd-analyze")
-        tests = [vms_outlive_the_daemon, the_sockets_differ_in_what_they_allow, what_vms_need_is_in_every_sandbox]
+        tests = [vms_outlive_the_daemon, an_upgrade_stops_no_vm, the_sockets_differ_in_what_they_allow, what_vms_need_is_in_every_sandbox]
         if has_systemd:
             tests += [systemd_finds_nothing_wrong, systemd_would_find_what_is_wrong, the_sandbox_is_tight]
         for test in tests:

@@ -35,6 +35,37 @@ static int in_child(void (*work)(void))
 	return WEXITSTATUS(status);
 }
 
+static void say_to_the_journal(void)
+{
+	char stream[64];
+	struct stat st;
+
+	if (!freopen(scratch_path("journal"), "w", stderr) || fstat(STDERR_FILENO, &st) < 0)
+		_exit(99);
+	(void)setenv("JOURNAL_STREAM", "1:1", 1);
+	log_find_journal();
+	log_warn("area", "to somebody else");
+	(void)snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev,
+		       (unsigned long long)st.st_ino);
+	(void)setenv("JOURNAL_STREAM", stream, 1);
+	log_find_journal();
+	log_warn("area", "to the journal");
+}
+
+static void the_journal_gets_a_level_and_no_name(void **state)
+{
+	char text[128] = "";
+
+	(void)state;
+	assert_int_equal(in_child(say_to_the_journal), 0);
+	FILE *file = fopen(scratch_path("journal"), "r");
+	assert_non_null(file);
+	assert_true(fread(text, 1, sizeof(text) - 1, file) > 0);
+	(void)fclose(file);
+	assert_string_equal(text, "neap: warning: area: to somebody else\n"
+				  "<4>area: to the journal\n");
+}
+
 static off_t size_of(const char *name)
 {
 	struct stat file;
@@ -191,6 +222,7 @@ static void a_full_disk_costs_lines_and_nothing_else_PR06(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		LOG_TEST(the_journal_gets_a_level_and_no_name),
 		LOG_TEST(the_log_and_its_predecessors_stay_small_PR06),
 		LOG_TEST(no_line_of_any_thread_is_lost_or_cut),
 		LOG_TEST(what_libraries_print_lands_in_the_log_of_today),
