@@ -467,6 +467,7 @@ static int start(struct host *host, struct err *err)
 	host->tick_at_ns = clock_now_ns();
 	(void)uv_timer_start(&host->tick, on_tick, 0, TICK_MS);
 	(void)sd_notify(0, "READY=1");
+	tell_systemd(host);
 	autostart(host);
 	return 0;
 }

@@ -347,7 +347,7 @@ class Starts(unittest.TestCase):
         early = neapvm.Rpc(daemon.socket())  # before it is there
         daemon.process = subprocess.Popen(["bash", "-c", shell, "bash", *daemon.command()], env=env,
                                           pass_fds=[s.fileno() for s in sockets], stderr=daemon.log)
-        self.assertIn(b"READY=1", notify.recv(4096))
+        neapd.until(lambda: b"READY=1" in notify.recv(4096), what="READY=1")
         self.assertEqual(early.call("vm.list"), {"vms": []})
         looking = neapvm.Rpc(daemon.socket("neapd-ro.sock"))
         with self.assertRaises(neapvm.RpcError) as caught:
@@ -356,7 +356,7 @@ class Starts(unittest.TestCase):
         looking.close()
         early.close()
         self.assertEqual(daemon.stop(), 0)
-        self.assertIn(b"STOPPING=1", notify.recv(4096))
+        neapd.until(lambda: b"STOPPING=1" in notify.recv(4096), what="STOPPING=1")
         self.assertTrue(os.path.exists(daemon.socket()))  # systemd's, not ours to remove
 
     def test_wrong_flags_are_a_mistake_of_usage(self):
