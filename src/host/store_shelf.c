@@ -26,6 +26,7 @@
 enum { BROKEN_MAX = 100, TOLD_MAX = 64 };
 
 static const char suffix[] = ".json";
+static const char broken_mark[] = ".json.broken-";
 
 void store_tell(struct store *store, const char *dir, const char *name, const char *reason)
 {
@@ -168,6 +169,17 @@ static bool is_left_over(const char *file)
 	return file[0] == '.' && len > 4 && strcmp(file + len - 4, ".new") == 0;
 }
 
+/* NAME.json.broken-N of a daemon before us: its VM is still missing. */
+static void tell_broken(struct store *store, enum store_shelf shelf, const char *file)
+{
+	char quoted[QUOTE_BYTES];
+
+	if (shelf == STORE_VMS && !store->has_loaded && strstr(file, broken_mark))
+		store_tell(store, store->shelf_dirs[shelf], quote_text(file, quoted),
+			   "was set aside before; mend it, give it its name again, and restart "
+			   "neapd, or remove it");
+}
+
 static int take_entry(struct store *store, enum store_shelf shelf, const char *file,
 		      struct names *names)
 {
@@ -177,8 +189,10 @@ static int take_entry(struct store *store, enum store_shelf shelf, const char *f
 
 	if (is_left_over(file))
 		(void)unlinkat(store->shelf_fds[shelf], file, 0);
-	if (len == 0 || file[0] == '.')
+	if (len == 0 || file[0] == '.') {
+		tell_broken(store, shelf, file);
 		return 0;
+	}
 	(void)snprintf(name, sizeof(name), "%.*s", (int)len, file);
 	if (!vm_name_is_valid(name)) {
 		store_tell(store, store->shelf_dirs[shelf], quote_text(file, quoted),
@@ -271,6 +285,7 @@ int store_load(struct store *store, enum store_shelf shelf, store_each each, voi
 
 	for (size_t i = 0; ret == 0 && i < names.count; i++)
 		load_one(store, shelf, names.rows[i], each, ctx);
+	store->has_loaded |= shelf == STORE_VMS;
 	free(names.rows);
 	return ret;
 }

@@ -311,6 +311,12 @@ static void what_the_reader_refuses_is_set_aside_with_its_reason(void **state)
 	assert_int_equal(loaded.count, 3); /* db, three times */
 	assert_told(store, 0, "web.json: is not to our taste; it is now web.json.broken-1");
 	store_close(store);
+	store = open_store(); /* a daemon that comes after */
+	assert_int_equal(load(store, STORE_VMS).count, 1);
+	assert_int_equal(told_count(store), 3);
+	assert_told(store, 0, ".broken-");
+	assert_told(store, 0, "was set aside before; mend it");
+	store_close(store);
 }
 
 static void links_fifos_directories_and_files_of_others_are_set_aside_unopened(void **state)
