@@ -11,10 +11,10 @@ static bool is_within(unsigned char byte, unsigned char low, unsigned char high)
 	return byte >= low && byte <= high;
 }
 
-/* Bytes of the character that begins here, with a byte above 0x7f; 0: none does. A row of the table: what
- * the first byte may be, what the second may be, and how many there are. */
-static size_t character_bytes(const unsigned char *text)
+/* A row of the table: what the first byte may be, what the second may be, and how many there are. */
+size_t json_text_character(const char *untrusted_text)
 {
+	const unsigned char *text = (const unsigned char *)untrusted_text;
 	static const struct {
 		unsigned char first_low, first_high, second_low, second_high, bytes;
 	} rows[] = {
@@ -24,6 +24,8 @@ static size_t character_bytes(const unsigned char *text)
 		{ 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
 	};
 
+	if (text[0] < 0x80)
+		return 1;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		size_t at = 2;
 
@@ -35,6 +37,17 @@ static size_t character_bytes(const unsigned char *text)
 		return at == rows[i].bytes ? at : 0;
 	}
 	return 0;
+}
+
+void json_text_mend(char *text)
+{
+	while (*text) {
+		size_t bytes = json_text_character(text);
+
+		if (bytes == 0)
+			*text = '?';
+		text += bytes ? bytes : 1;
+	}
 }
 
 static bool is_plain(unsigned char byte)
@@ -63,7 +76,7 @@ static size_t append_special(struct strbuf *out, const unsigned char *text)
 		escape(out, *text);
 		return bytes;
 	}
-	bytes = character_bytes(text);
+	bytes = json_text_character((const char *)text);
 	if (bytes == 0) {
 		json_text_plain(out, "\xef\xbf\xbd"); /* U+FFFD */
 		return 1;

@@ -23,4 +23,12 @@ void json_text_boolean(struct strbuf *out, bool value);
 void json_text_value(struct strbuf *out,
 		     const json_t *value); /* of any type, as jansson writes it */
 
+/* Bytes of the UTF-8 character at @text, which ends somewhere behind it with a byte that is none of one
+ * (NUL, newline); 0: none begins here. */
+size_t json_text_character(const char *text);
+
+/* Makes of a text that may have been cut in the middle of a character, or is none, one that every JSON
+ * library takes: each byte that is no UTF-8 becomes a question mark. */
+void json_text_mend(char *text);
+
 #endif

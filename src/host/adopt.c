@@ -110,7 +110,7 @@ static void take_wait(struct hosted *vm, const json_t *object)
 {
 	const char *reason = json_string_value(json_object_get(object, "reason"));
 
-	(void)snprintf(vm->reason, sizeof(vm->reason), "%s", reason ? reason : "");
+	hosted_set_reason(vm, reason ? reason : "");
 	life_go_on_waiting(vm);
 }
 

@@ -104,7 +104,7 @@ static void set_told_state(struct hosted *vm, const json_t *told)
 	vm->contact->told_state = state;
 	if (!contact_is_silent(vm)) {
 		vm->state = state;
-		(void)snprintf(vm->reason, sizeof(vm->reason), "%s", reason ? reason : "");
+		hosted_set_reason(vm, reason ? reason : "");
 	}
 }
 

@@ -2,8 +2,11 @@
 /* hosted.c - words for what hosted.h names. */
 #include "host/hosted.h"
 
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "base/units.h"
+#include "config/json_text.h"
 
 enum { USAGE_MAX_BYTES = 16 * KIB_BYTES };
 
@@ -13,6 +16,12 @@ const char *const hosted_restart_names[] = {
 	[HOSTED_RESTART_ALWAYS] = "always",
 	NULL,
 };
+
+void hosted_set_reason(struct hosted *vm, const char *untrusted_sentence)
+{
+	(void)snprintf(vm->reason, sizeof(vm->reason), "%s", untrusted_sentence);
+	json_text_mend(vm->reason);
+}
 
 void hosted_write_usage(struct hosted *vm, struct strbuf *out)
 {

@@ -88,6 +88,9 @@ void host_set_listener(struct host *host,
 void hosted_write_usage(struct hosted *vm, struct strbuf *out);
 void hosted_set_usage(struct hosted *vm, const struct api_usage *usage);
 
+/* What is longer is cut, and is UTF-8 all the same. */
+void hosted_set_reason(struct hosted *vm, const char *untrusted_sentence);
+
 struct broker *host_broker(const struct host *host);
 
 /* --- selectors: see host_verbs.def --------------------------------------------------------------- */

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "config/json_text.h"
 
 #define TURN_NS (5 * NS_PER_MS)
 
@@ -90,6 +91,7 @@ void job_fail(struct job *job, int code, const char *fmt, ...)
 	va_start(args, fmt);
 	(void)vsnprintf(sentence, sizeof(sentence), fmt, args);
 	va_end(args);
+	json_text_mend(sentence);
 	if (jobs->is_single) {
 		jobs->code = code;
 		(void)err_set(&jobs->err, -EIO, "%s", sentence);

@@ -40,6 +40,7 @@
 #include "base/clock.h"
 #include "base/exit_code.h"
 #include "base/log.h"
+#include "config/json_text.h"
 #include "host/books.h"
 #include "host/contact.h"
 #include "host/host_internal.h"
@@ -125,7 +126,7 @@ static void set_state(struct hosted *vm, enum life_state state, const char *show
 {
 	vm->life->state = state;
 	vm->state = shown;
-	(void)snprintf(vm->reason, sizeof(vm->reason), "%s", reason);
+	hosted_set_reason(vm, reason);
 }
 
 static void set_alarm(struct hosted *vm, uint64_t in_ns)
@@ -330,6 +331,7 @@ static void conclude(struct hosted *vm, bool restarts)
 {
 	uint64_t in_ms = 0;
 
+	json_text_mend(vm->end.reason);
 	vm->ended_ns = clock_now_ns();
 	set_state(vm, LIFE_STOPPED, "stopped", vm->end.reason);
 	if (restarts)

@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/strbuf.h"
 #include "base/units.h"
+#include "config/json_text.h"
 #include "host/handlers.h"
 
 enum { LINES_DEFAULT = 100, LINES_MAX = 10000, LOG_READ_BYTES = 1 << 17 };
@@ -36,31 +37,13 @@ static char *read_end(const char *path, size_t most, size_t *ret_len)
 		free(text);
 		return NULL;
 	}
+	if (text)
+		text[len] = '\0';
 	*ret_len = len;
 	return text;
 }
 
-/* Bytes of the UTF-8 character at @text, or 0. Source: RFC 3629 §4 "Syntax of UTF-8 Byte Sequences". */
-static size_t character_len(const unsigned char *text, size_t left)
-{
-	size_t len = text[0] < 0x80   ? 1
-		     : text[0] < 0xc2 ? 0
-		     : text[0] < 0xe0 ? 2
-		     : text[0] < 0xf0 ? 3
-		     : text[0] < 0xf5 ? 4
-				      : 0;
-
-	if (len == 0 || len > left)
-		return 0;
-	for (size_t i = 1; i < len; i++)
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-	if ((text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xed && text[1] > 0x9f) ||
-	    (text[0] == 0xf0 && text[1] < 0x90) || (text[0] == 0xf4 && text[1] > 0x8f))
-		return 0;
-	return len;
-}
-
+/* Behind @text is a newline, or NUL. */
 static json_t *line_of(const char *text, size_t len)
 {
 	json_t *line;
@@ -75,7 +58,7 @@ static json_t *line_of(const char *text, size_t len)
 	json_decref(line);
 	strbuf_init(&sb, 3 * LOG_READ_BYTES);
 	for (size_t i = 0; i < len; i += step ? step : 1) {
-		step = text[i] ? character_len((const unsigned char *)text + i, len - i) : 0;
+		step = text[i] ? json_text_character(text + i) : 0;
 		strbuf_append(&sb, step ? text + i : "\xef\xbf\xbd", step ? step : 3);
 	}
 	line = sb.text ? json_stringn(sb.text, sb.len) : json_string("");

@@ -27,6 +27,7 @@
 #include "base/fd.h"
 #include "base/units.h"
 #include "config/json_text.h"
+#include "config/json_text.h"
 
 #define WRITTEN_MAX_BYTES (UINT64_C(64) * MIB_BYTES)
 
@@ -62,17 +63,16 @@ static const char *error_help(int code)
 	return "";
 }
 
-json_t *call_error(json_t *id, int code, const char *sentence)
+json_t *call_error(json_t *id, int code, const char *untrusted_sentence)
 {
-	json_t *response = json_pack("{s:s, s:o, s:{s:i, s:s, s:{s:s}}}", "jsonrpc", "2.0", "id",
-				     id ? id : json_null(), "error", "code", code, "message",
-				     sentence, "data", "hint", error_help(code));
+	char sentence[ERR_TEXT_BYTES];
 
-	/* A sentence that quotes bytes which are no UTF-8 cannot be packed. */
-	if (!response)
-		response = json_pack("{s:s, s:n, s:{s:i, s:s}}", "jsonrpc", "2.0", "id", "error",
-				     "code", code, "message", error_help(code));
-	return response;
+	/* It may quote bytes that are no UTF-8, or have been cut. */
+	(void)snprintf(sentence, sizeof(sentence), "%s", untrusted_sentence);
+	json_text_mend(sentence);
+	return json_pack("{s:s, s:o, s:{s:i, s:s, s:{s:s}}}", "jsonrpc", "2.0", "id",
+			 id ? id : json_null(), "error", "code", code, "message", sentence, "data",
+			 "hint", error_help(code));
 }
 
 /* --- batches --------------------------------------------------------------------------------- */

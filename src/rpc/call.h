@@ -28,6 +28,6 @@ int call_run(struct jsonrpc *rpc, const char *untrusted_method, const json_t *un
 	     json_t *id, struct batch *batch, size_t message_bytes);
 
 /* Steals @id; NULL stands for null. */
-json_t *call_error(json_t *id, int code, const char *sentence);
+json_t *call_error(json_t *id, int code, const char *untrusted_sentence);
 
 #endif

@@ -197,7 +197,11 @@ static void a_failure_whose_words_are_no_utf8_is_still_answered(void **state)
 {
 	json_t *answer = ask(state, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"vm.reset\"}");
 
+	const json_t *message = json_object_get(json_object_get(answer, "error"), "message");
+
 	assert_int_equal(code_of(answer), API_ERROR_INTERNAL);
+	assert_int_equal(json_integer_value(json_object_get(answer, "id")), 1);
+	assert_string_equal(json_string_value(message), "the reset line is \"?\" broken");
 	json_decref(answer);
 }
 

@@ -106,6 +106,15 @@ class Life(OneDaemon):
         self.assertIn("/nowhere/vmlinuz", str(self.daemon.fails("vm.run", config=self.daemon.config("b2", **config))))
         neapd.until(lambda: list(self.daemon.vms()) == ["broken"], what="the end of b2")
 
+    def test_sentences_are_cut_between_characters(self):
+        for length in 200, 201, 202, 203:  # bytes of what is cut; a character has three
+            name = "vm%d" % length
+            self.daemon.create(name, {"cut": "here"}, config={"boot": {"kernel": "/" + "x" * (length % 3) + "\u20ac" * length}})
+            self.assertIn("\u20ac", str(self.daemon.fails("vm.start", vm=name)))
+            self.assertIn("cannot open the kernel", self.daemon.call("vm.info", vm=name)["reason"])
+        rows = self.daemon.call("vm.start", selector="cut")["results"]
+        self.assertEqual(["\u20ac" in row["error"]["message"] for row in rows], [True] * 4)
+
     def test_the_power_button_and_the_states_between(self):
         daemon = self.daemon
         daemon.create("one")

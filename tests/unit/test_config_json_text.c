@@ -44,6 +44,32 @@ static void assert_string(const char *given, const char *expected)
 	json_decref(json);
 }
 
+static void what_was_cut_or_is_no_utf8_is_mended(void **state)
+{
+	static const struct {
+		const char *given, *expected;
+	} rows[] = {
+		{ "", "" },
+		{ "web", "web" },
+		{ "caf\xc3\xa9", "caf\xc3\xa9" },
+		{ "caf\xc3", "caf?" },
+		{ "\xe2\x82\xac \xe2\x82", "\xe2\x82\xac ??" },
+		{ "\xa9"
+		  "a\xff",
+		  "?a?" },
+		{ "\xed\xa0\x80", "???" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char text[32];
+
+		(void)snprintf(text, sizeof(text), "%s", rows[i].given);
+		json_text_mend(text);
+		assert_string_equal(text, rows[i].expected);
+	}
+}
+
 static void a_string_comes_back_as_it_was(void **state)
 {
 	static const char *const same[] = {
@@ -148,6 +174,7 @@ static void a_value_is_written_as_jansson_does(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_was_cut_or_is_no_utf8_is_mended),
 		cmocka_unit_test(a_string_comes_back_as_it_was),
 		cmocka_unit_test(what_is_no_utf8_is_shown_as_such),
 		cmocka_unit_test(any_bytes_make_a_string),
