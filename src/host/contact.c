@@ -2,7 +2,8 @@
 /* contact.c - see contact.h.
  *
  * Design. A VM that is well tells its numbers by itself (memory.usage), so it is asked once, when the link
- * is made, and then only when nothing was heard of it for a while. What is asked then is
+ * is made, and then only when nothing was heard of it for a while. One that we started is asked how it does
+ * (vm.usage), one that was found also what it is. What is asked after a silence is
  * events.subscribe with what is subscribed already: cheap on both sides, and it changes nothing. The
  * question has no timeout of its own, so the answer of a VM that was silent for an hour is still heard.
  *
@@ -207,28 +208,34 @@ static void take_config(struct hosted *vm, json_t *config)
 	vm->running_config = config;
 }
 
-static void on_info(void *ctx, int code, const json_t *result, const char *sentence)
+/* What both vm.info and vm.usage say. False: it is another VM, or says nothing. */
+static bool take_word(struct hosted *vm, int code, const json_t *result, const char *sentence)
 {
-	struct hosted *vm = ctx;
 	const char *uuid = json_string_value(json_object_get(result, "uuid"));
 	uint64_t uptime_ns = json_get_bytes(result, "uptime_ns");
 	uint64_t now_ns = clock_now_ns();
 
-	if (!is_word_of_it(code))
-		return;
 	heard(vm);
 	vm->contact->is_settled = true;
 	if (code != 0) {
 		log_warn("host", "%s does not say what it is: %s", vm->definition.name, sentence);
-		return;
+		return false;
 	}
 	if (!uuid || strcmp(uuid, vm->definition.uuid) != 0) {
 		life_mistaken(vm);
-		return;
+		return false;
 	}
 	set_told_state(vm, result);
-	take_config(vm, json_object_get(result, "config"));
 	vm->started_ns = now_ns > uptime_ns ? now_ns - uptime_ns : 1;
+	return true;
+}
+
+static void on_info(void *ctx, int code, const json_t *result, const char *sentence)
+{
+	struct hosted *vm = ctx;
+
+	if (is_word_of_it(code) && take_word(vm, code, result, sentence))
+		take_config(vm, json_object_get(result, "config"));
 }
 
 static void take_usage(struct hosted *vm, const json_t *untrusted_usage)
@@ -252,6 +259,16 @@ static void on_memory(void *ctx, int code, const json_t *result, const char *sen
 		return;
 	heard(vm);
 	if (code == 0)
+		take_usage(vm, json_object_get(result, "usage"));
+}
+
+static void on_usage(void *ctx, int code, const json_t *result, const char *sentence)
+{
+	struct hosted *vm = ctx;
+
+	if (code == API_ERROR_METHOD_NOT_FOUND) /* an older neap */
+		ask_about_it(vm);
+	else if (is_word_of_it(code) && take_word(vm, code, result, sentence))
 		take_usage(vm, json_object_get(result, "usage"));
 }
 
@@ -414,7 +431,10 @@ static void try_link(struct hosted *vm)
 	contact->asked_ns = 0;
 	contact->heard_ns = clock_now_ns();
 	subscribe(vm);
-	ask_about_it(vm);
+	if (vm->running_config)
+		(void)ask(vm, "vm.usage", NULL, AS_LONG_AS_IT_TAKES, on_usage);
+	else
+		ask_about_it(vm);
 }
 
 void contact_open(struct hosted *vm)

@@ -93,6 +93,21 @@ static int vm_info(void *ctx, struct api_request *request, json_t **ret_result, 
 	return *ret_result ? 0 : err_set(err, API_ERROR_INTERNAL, "out of memory");
 }
 
+static int vm_usage(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
+{
+	struct machine *machine = ctx;
+	struct api_usage usage;
+
+	(void)request;
+	usage_read(machine, &usage);
+	*ret_result = json_pack("{s:s, s:s, s:s, s:I, s:o}", "uuid", machine->config->uuid, "state",
+				api_state_name(lifecycle_state(machine)), "reason",
+				lifecycle_reason(machine), "uptime_ns",
+				(json_int_t)(clock_now_ns() - machine->life.started_ns), "usage",
+				api_usage_to_json(&usage));
+	return *ret_result ? 0 : err_set(err, API_ERROR_INTERNAL, "out of memory");
+}
+
 static int vm_memory(void *ctx, struct api_request *request, json_t **ret_result, struct err *err)
 {
 	(void)request;
@@ -197,6 +212,7 @@ void machine_api_init(struct machine *machine)
 	static const api_handler handlers[API_VERB_COUNT] = {
 		[API_VM_INFO] = vm_info,
 		[API_VM_MEMORY] = vm_memory,
+		[API_VM_USAGE] = vm_usage,
 		[API_VM_MEMORY_SET] = policy_vm_memory_set,
 		[API_VM_MEMORY_LIMIT] = vm_memory_limit,
 		[API_VM_MEMORY_WHY] = policy_vm_memory_why,

@@ -23,6 +23,7 @@ CALLS = [
     ("events.subscribe", {}),
     ("vm.info", {}),
     ("vm.memory", {}),
+    ("vm.usage", {}),
     ("vm.memory.set", {"balloon_bytes": 8 * MIB}),
     ("vm.memory.set", {"target_bytes": 64 * MIB}),
     ("vm.memory.set", {"minimum_bytes": 32 * MIB, "buffer_percent": 30, "weight": 500, "mode": "auto"}),
