@@ -40,7 +40,6 @@
 #include "base/clock.h"
 #include "base/exit_code.h"
 #include "base/log.h"
-#include "config/json_text.h"
 #include "host/books.h"
 #include "host/contact.h"
 #include "host/host_internal.h"
@@ -331,7 +330,6 @@ static void conclude(struct hosted *vm, bool restarts)
 {
 	uint64_t in_ms = 0;
 
-	json_text_mend(vm->end.reason);
 	vm->ended_ns = clock_now_ns();
 	set_state(vm, LIFE_STOPPED, "stopped", vm->end.reason);
 	if (restarts)

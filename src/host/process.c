@@ -32,6 +32,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "config/exit_record.h"
+#include "config/json_text.h"
 #include "config/vm_run.h"
 
 enum { STAT_BYTES = 1024, START_FIELD = 22, FIRST_FIELD_AFTER_NAME = 3 };
@@ -147,6 +148,7 @@ static void say(struct process_end *end, const char *format, ...)
 	va_start(args, format);
 	(void)vsnprintf(end->reason, sizeof(end->reason), format, args);
 	va_end(args);
+	json_text_mend(end->reason);
 }
 
 /* W4. What wait() knows of a child. */

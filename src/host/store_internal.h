@@ -18,7 +18,7 @@ struct store {
 	int shelf_fds[STORE_SHELF_COUNT];
 	json_t *set_aside;
 	uint64_t set_aside_count;
-	bool has_loaded; /* STORE_VMS, once */
+	bool has_loaded;				 /* STORE_VMS, once */
 	uint64_t next_number;				 /* 0: not read yet */
 	char retired[STORE_RETIRED_LOGS][VM_NAME_BYTES]; /* the oldest first */
 	unsigned retired_count;
