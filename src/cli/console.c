@@ -3,12 +3,19 @@
  *
  * Keys go to the guest and its output comes here, one buffer each way; a side that does not take
  * its bytes stops the other from being read, so nothing is lost and nothing grows.
+ *
+ * What was typed arrives, however soon this program leaves: all of it is handed to the VM first, which
+ * keeps it for the guest. So `echo stat | neap console NAME` works: it leaves when the VM has read
+ * everything (or the guest has taken nothing for CONSOLE_TAKE_MS) and then nothing was said for a while.
+ * Source: unix(7), SIOCOUTQ: bytes that the other end has not read.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,7 +25,7 @@
 #include "cli/output.h"
 #include "cli/vms.h"
 
-enum { CONSOLE_BUFFER_BYTES = 4096, CONSOLE_QUIET_MS = 1000 };
+enum { CONSOLE_BUFFER_BYTES = 4096, CONSOLE_QUIET_MS = 1000, CONSOLE_TAKE_MS = 10000 };
 
 struct console {
 	int socket_fd;
@@ -28,6 +35,7 @@ struct console {
 	struct tty_keys keys;
 	char to_guest[CONSOLE_BUFFER_BYTES];
 	size_t to_guest_start, to_guest_end;
+	int unread, untaken_ms; /* so many bytes the VM has not read, for so long */
 };
 
 enum console_end { CONSOLE_GOES_ON, CONSOLE_LEFT, CONSOLE_VM_ENDED };
@@ -87,6 +95,39 @@ static enum console_end show_output(struct console *console)
 								    : CONSOLE_GOES_ON;
 }
 
+static int unread_bytes(const struct console *console)
+{
+	int bytes = 0;
+
+	return ioctl(console->socket_fd, SIOCOUTQ, &bytes) < 0 ? 0 : bytes;
+}
+
+/* Nothing was said for CONSOLE_QUIET_MS after the last key. */
+static enum console_end rest(struct console *console)
+{
+	int unread = unread_bytes(console);
+
+	if (unread == 0)
+		return CONSOLE_LEFT;
+	console->untaken_ms = unread == console->unread ? console->untaken_ms : 0;
+	console->untaken_ms += CONSOLE_QUIET_MS;
+	console->unread = unread;
+	if (console->untaken_ms < CONSOLE_TAKE_MS)
+		return CONSOLE_GOES_ON;
+	out_note("the guest does not read; what was typed waits for it");
+	return CONSOLE_LEFT;
+}
+
+/* What was typed before the keys that leave. A guest that does not read keeps nobody here for ever. */
+static void hand_over(struct console *console)
+{
+	struct pollfd room = { .fd = console->socket_fd, .events = POLLOUT };
+
+	while (console->to_guest_start < console->to_guest_end &&
+	       poll(&room, 1, CONSOLE_QUIET_MS) > 0 && send_keys(console) == CONSOLE_GOES_ON)
+		continue;
+}
+
 static enum console_end pass_once(struct console *console)
 {
 	bool has_keys = console->to_guest_start < console->to_guest_end;
@@ -102,7 +143,7 @@ static enum console_end pass_once(struct console *console)
 		fds[1].events |= POLLOUT;
 	ready = poll(fds, ARRAY_LEN(fds), leaves_when_quiet ? CONSOLE_QUIET_MS : -1);
 	if (ready == 0)
-		return CONSOLE_LEFT;
+		return rest(console);
 	if (ready < 0)
 		return errno == EINTR ? CONSOLE_GOES_ON : CONSOLE_LEFT;
 	if (fds[1].revents & (POLLIN | POLLHUP | POLLERR))
@@ -144,6 +185,8 @@ static int run_console(struct console *console, const struct vm *vm)
 	}
 	while (end == CONSOLE_GOES_ON)
 		end = pass_once(console);
+	if (end == CONSOLE_LEFT)
+		hand_over(console);
 	if (console->is_terminal) {
 		tty_restore();
 		(void)fputc('\n', stderr);

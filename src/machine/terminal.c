@@ -15,6 +15,9 @@
  *      `awake` false and wakes. Between two turns are BURST_MS, in which a burst collects; the
  *      first byte of one does not wait, nor does more than PRESSING_BYTES. Without listeners nobody is woken: a new one is counted
  *      under the lock and then looks at the ring by itself.
+ *  T5  A connection's two directions end each by itself. Who says that no more is typed still hears; what
+ *      was typed by one who is gone still reaches the guest, as soon as it takes it, unless the last
+ *      place is needed for somebody who is there.
  * Limits. Ring 256 KiB, 8 attached listeners.
  */
 #include "machine/terminal.h"
@@ -199,17 +202,6 @@ static void stop_output(struct listener *who)
 		terminal->config.drained(terminal->config.ctx);
 }
 
-/* A connection whose peer is gone is over on both sides; stdio's sides are two files. */
-static void end_side(struct listener *who, void (*stop)(struct listener *))
-{
-	if (who->is_stdio) {
-		stop(who);
-		return;
-	}
-	stop_input(who);
-	stop_output(who);
-}
-
 static bool is_writable(int fd)
 {
 	struct pollfd probe = { .fd = fd, .events = POLLOUT };
@@ -218,6 +210,19 @@ static bool is_writable(int fd)
 }
 
 static void on_writable(uv_poll_t *poll_handle, int status, int events);
+
+/* That the other end of a connection is gone is heard in any case: see W3 in rpc/wire.c. */
+static void watch_output(struct listener *who, bool for_room)
+{
+	int events = (for_room ? UV_WRITABLE : 0) | (who->is_stdio ? 0 : UV_PRIORITIZED);
+
+	if (!who->out_polled)
+		return;
+	if (events)
+		(void)uv_poll_start(&who->out_poll, events, on_writable);
+	else
+		(void)uv_poll_stop(&who->out_poll);
+}
 
 /* Write until there is nothing left (true) or the listener cannot take more now (false). */
 static bool write_some(struct listener *who)
@@ -234,7 +239,7 @@ static bool write_some(struct listener *who)
 		if (put < 0 && (errno == EAGAIN || errno == EINTR))
 			return false;
 		if (put <= 0) {
-			end_side(who, stop_output);
+			stop_output(who);
 			return true;
 		}
 		if (advance(who, (size_t)put))
@@ -245,21 +250,20 @@ static bool write_some(struct listener *who)
 
 static void pump_listener(struct listener *who)
 {
-	if (!write_some(who) && who->out_polled)
-		(void)uv_poll_start(&who->out_poll, UV_WRITABLE, on_writable);
+	if (!write_some(who))
+		watch_output(who, true);
 }
 
 static void on_writable(uv_poll_t *poll_handle, int status, int events)
 {
 	struct listener *who = poll_handle->data;
 
-	(void)events;
-	if (status < 0) {
-		end_side(who, stop_output);
+	if (status < 0 || events == UV_PRIORITIZED) {
+		stop_output(who);
 		return;
 	}
 	if (write_some(who) && who->out_fd >= 0)
-		(void)uv_poll_stop(poll_handle);
+		watch_output(who, false);
 }
 
 static void on_pump_timer(uv_timer_t *timer);
@@ -340,7 +344,7 @@ static bool resume_input(struct listener *who)
 		return false;
 	}
 	if (!read_input(who))
-		end_side(who, stop_input);
+		stop_input(who);
 	return who->in_fd >= 0 && who->input_len == 0;
 }
 
@@ -367,8 +371,11 @@ static void on_readable(uv_poll_t *poll_handle, int status, int events)
 	struct listener *who = poll_handle->data;
 
 	(void)events;
-	if (status < 0 || !read_input(who))
-		end_side(who, stop_input);
+	/* With an error libuv has stopped listening; what was typed before it is there still (T5). */
+	if (status < 0)
+		(void)uv_poll_start(poll_handle, UV_READABLE, on_readable);
+	if (!read_input(who))
+		stop_input(who);
 	else if (who->input_len > 0 && who->in_fd >= 0)
 		(void)uv_poll_stop(poll_handle); /* until terminal_input_wanted() */
 }
@@ -390,6 +397,16 @@ static struct listener *free_listener(struct terminal *terminal)
 		if (!terminal->listeners[i].in_use)
 			return &terminal->listeners[i];
 	return NULL;
+}
+
+/* T5: the places are for those who are there. */
+static void keep_a_place(struct terminal *terminal)
+{
+	for (size_t i = 1; i < MAX_LISTENERS && !free_listener(terminal); i++)
+		if (terminal->listeners[i].in_fd >= 0 && terminal->listeners[i].out_fd < 0) {
+			stop_input(&terminal->listeners[i]);
+			return;
+		}
 }
 
 static void start_listener(struct terminal *terminal, struct listener *who, int in_fd, int out_fd)
@@ -428,7 +445,9 @@ void terminal_attach(struct terminal *terminal, int fd)
 	who->cursor =
 		terminal->written > SCROLLBACK_BYTES ? terminal->written - SCROLLBACK_BYTES : 0;
 	pthread_mutex_unlock(&terminal->lock);
+	watch_output(who, false);
 	pump_listener(who);
+	keep_a_place(terminal);
 }
 
 static void attach_stdio(struct terminal *terminal)

@@ -4,7 +4,9 @@
 keys, events, consoles, logs."""
 import json
 import os
+import pty
 import signal
+import subprocess
 import sys
 import time
 import unittest
@@ -358,6 +360,38 @@ class Many(OneDaemon):
         daemon.call("vm.start", vm="one")
         info = daemon.call("vm.info", vm="one")
         self.assertEqual((info["cpus"], info["config"]["memory"]["weight"]), (1, 7))
+
+
+class Consoles(OneDaemon):
+    def neap_console(self, typed):
+        return subprocess.run([neapvm.neap_path(), "console", "one"], env=self.daemon.env, input=typed, text=True,
+                              capture_output=True, timeout=neapd.PATIENCE_S, check=True).stdout
+
+    def stats(self, count):
+        """So many have been answered; a console begins with the last the guest said."""
+        neapd.until(lambda: self.neap_console("").count("ok stat") >= count, what="answer %d of the guest" % count)
+
+    def test_what_is_typed_by_one_who_leaves_at_once_arrives(self):
+        self.daemon.run("one")
+        self.daemon.type("one", "").close()  # the guest reads
+        count = self.neap_console("").count("ok stat")
+        self.assertEqual(self.neap_console("stat\n").count("ok stat"), count + 1)
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        os.write(master, b"stat\r\x01x")  # in one go: a line, and the keys that leave
+        process = subprocess.Popen([neapvm.neap_path(), "console", "one"], env=self.daemon.env, stdin=slave,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.close(slave)
+        self.assertEqual(process.wait(timeout=neapd.PATIENCE_S), 0)
+        self.stats(count + 2)
+        console = self.daemon.console("one")
+        console.sendall(b"stat\n")
+        console.close()  # with what the guest said unread
+        self.stats(count + 3)
+        self.daemon.call("vm.pause", vm="one")
+        self.neap_console("stat\n")
+        self.daemon.call("vm.resume", vm="one")
+        self.stats(count + 4)
 
 
 class Requests(OneDaemon):

@@ -22,7 +22,7 @@ enum { RING_KIB = 256, PATIENCE_MS = 5000, ROOM_BYTES = 4 };
 struct fake_guest {
 	struct loop io;
 	struct terminal *terminal;
-	char typed[64];
+	char typed[1024];
 	size_t typed_len;
 	size_t room; /* how much it takes now */
 	unsigned drained;
@@ -161,6 +161,88 @@ static void typed_bytes_wait_until_the_guest_has_room(void **state)
 	turn(&guest);
 	assert_memory_equal(guest.typed, "abcdefghi", 9);
 	(void)close(fd);
+	finish(&guest);
+}
+
+/* What a script does that types a line and leaves: it has not read what the guest said. */
+static void what_one_typed_who_left_at_once_reaches_the_guest(void **state)
+{
+	char text[600]; /* more than is taken at once */
+	struct fake_guest guest;
+	int fd;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (char)('a' + i % 26);
+	for (unsigned round = 0; round < 12; round++) { /* more than there are places */
+		start(&guest, false);
+		guest.room = round % 2 ? 0 : sizeof(text);
+		fd = attach(&guest);
+		assert_true(terminal_output(guest.terminal, "unread", 6));
+		turn(&guest);
+		assert_int_equal(write(fd, text, sizeof(text)), sizeof(text));
+		if (round % 3 == 0)
+			turn(&guest);
+		(void)close(fd);
+		turn(&guest);
+		while (guest.typed_len < sizeof(text)) {
+			size_t before = guest.typed_len;
+
+			assert_true(terminal_output(guest.terminal, "more", 4));
+			guest.room = 100;
+			terminal_input_wanted(guest.terminal);
+			turn(&guest);
+			if (guest.typed_len == before)
+				fail_msg("%zu of %zu bytes came", before, sizeof(text));
+		}
+		assert_memory_equal(guest.typed, text, sizeof(text));
+		finish(&guest);
+	}
+}
+
+static void who_types_no_more_still_hears(void **state)
+{
+	struct fake_guest guest;
+	int fd;
+
+	(void)state;
+	start(&guest, false);
+	for (unsigned round = 0; round < 12; round++) { /* more than there are places */
+		fd = attach(&guest);
+		assert_int_equal(write(fd, "q", 1), 1);
+		assert_int_equal(shutdown(fd, SHUT_WR), 0);
+		turn(&guest);
+		assert_int_equal(guest.typed_len, round + 1);
+		if (round == 0) {
+			assert_true(terminal_output(guest.terminal, "answer", 6));
+			expect_text(&guest, fd, "answer");
+		}
+		(void)close(fd);
+		turn(&guest); /* its place is free, though the guest says nothing */
+	}
+	fd = attach(&guest);
+	expect_text(&guest, fd, "answer");
+	(void)close(fd);
+	finish(&guest);
+}
+
+/* A guest that never reads, and scripts that never stop. */
+static void what_nobody_takes_does_not_keep_others_away(void **state)
+{
+	struct fake_guest guest;
+	int fd;
+
+	(void)state;
+	start(&guest, false);
+	guest.room = 0;
+	assert_true(terminal_output(guest.terminal, "here", 4));
+	for (unsigned round = 0; round < 40; round++) {
+		fd = attach(&guest);
+		expect_text(&guest, fd, "here");
+		assert_int_equal(write(fd, "typed", 5), 5);
+		(void)close(fd);
+		turn(&guest);
+	}
 	finish(&guest);
 }
 
@@ -404,6 +486,9 @@ int main(void)
 		cmocka_unit_test(a_listener_first_sees_what_was_said_before_he_came),
 		cmocka_unit_test(two_listeners_see_the_same),
 		cmocka_unit_test(typed_bytes_wait_until_the_guest_has_room),
+		cmocka_unit_test(what_one_typed_who_left_at_once_reaches_the_guest),
+		cmocka_unit_test(who_types_no_more_still_hears),
+		cmocka_unit_test(what_nobody_takes_does_not_keep_others_away),
 		cmocka_unit_test(a_listener_who_does_not_read_holds_nobody_up),
 		cmocka_unit_test(more_listeners_than_places_are_turned_away),
 		cmocka_unit_test(standard_output_that_is_not_read_makes_the_guest_wait),
