@@ -9,11 +9,12 @@
  *  1. wishes: what somebody said will be touched (a deflating balloon);
  *  2. fronts: what comes after the edge of a stream that moved within FRONT_LIFE_NS;
  *  3. the stock: what comes after the stream that moved last, else what is nearest to the latest
- *     touch. It is begun at once: when the guest starts to touch, most of it is there (the
- *     first byte of a guest comes 1 ms later for it, and its boot ends sooner). What is used is
- *     replaced some POOL_LIFE_NS later, not while the guest touches on: on a busy host that made it
- *     wait for us. Not for STOCK_REST_NS after some of it went back: a host whose use goes up and
- *     down would have us zero the same frames again and again.
+ *     touch. What is used is replaced some POOL_LIFE_NS later, not while the guest touches on: on a
+ *     busy host that made it wait for us. Not for STOCK_REST_NS after some of it went back: a host
+ *     whose use goes up and down would have us zero the same frames again and again.
+ * The stock is begun when the machine is up: BEGIN_NS after its memory, or with the first touch that
+ * the pager answers. Whether the host has a processor to spare for fronts and the stock the keeper
+ * says (ahead_rest()).
  * When the guest runs faster than one thread zeroes, the pager zeroes what is touched and the keeper
  * what comes next, side by side.
  *
@@ -28,10 +29,9 @@
  *  A4  The blocks right after a stream's edge or a touch come after a few others: a guest at full
  *      speed touches it before it could be ready, and the pager, who would have to wait for our lock,
  *      makes it at the same time as we make the one after.
- *      On a host without a processor to spare we would be put aside while we hold that lock: then
- *      nothing is done in front of streams for CROWD_LIFE_NS (measured with ten threads for each
- *      processor: 1.3 to 4.6 times the time of the pager alone), and the stock grows by a block or
- *      so each POOL_LIFE_NS.
+ *      On a host without a processor to spare we would be put aside while we hold that lock
+ *      (measured with ten threads for each processor: 1.3 to 4.6 times the time of the pager alone):
+ *      one more reason to rest.
  *  A5  is in ahead_wish.c.
  *
  * The pool is read every POOL_LIFE_NS while blocks are prepared, every POOL_IDLE_NS otherwise: 3 us
@@ -53,12 +53,17 @@
 #define FRONT_LIFE_NS  NS_PER_S
 #define FAMINE_LIFE_NS (2 * NS_PER_S)
 #define STOCK_REST_NS  (2 * NS_PER_S)
-#define CROWD_LIFE_NS  NS_PER_S
+#define BEGIN_NS       (5 * NS_PER_MS)
 
 enum { NEXT_COMES_AFTER = 3, STEP_BLOCKS = 8, GIVE_BACK_BLOCKS = 32 };
 
 /* struct ahead_front.word: bits 0-7 the window, bits 8-9 the way + 1, from bit 10 the edge. */
 enum { FRONT_WAY_SHIFT = 8, FRONT_EDGE_SHIFT = 10, FRONT_WINDOW_MASK = 0xff, FRONT_WAY_MASK = 3 };
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
 
 static uint64_t pack_front(const struct stream_step *step)
 {
@@ -161,6 +166,15 @@ static bool is_behind(const struct ahead *ahead, const struct stream_step *step)
 	       ahead_is_absent(ahead, middle);
 }
 
+/* Is this the first touch? */
+static bool begins(struct ahead *ahead)
+{
+	if (atomic_load_explicit(&ahead->touched, memory_order_relaxed))
+		return false;
+	atomic_store_explicit(&ahead->touched, true, memory_order_relaxed);
+	return true;
+}
+
 int ahead_touched(struct ahead *ahead, uint64_t block, bool *ret_wake)
 {
 	struct stream_step step;
@@ -179,7 +193,8 @@ int ahead_touched(struct ahead *ahead, uint64_t block, bool *ret_wake)
 	}
 	atomic_store_explicit(&ahead->fronts[step.index].word, pack_front(&step),
 			      memory_order_relaxed);
-	*ret_wake = is_behind(ahead, &step);
+	*ret_wake = begins(ahead) || (is_behind(ahead, &step) &&
+				      !atomic_load_explicit(&ahead->resting, memory_order_relaxed));
 	return step.way * (int)ready;
 }
 
@@ -394,15 +409,22 @@ static bool next_of_stock(const struct ahead *ahead, uint64_t *ret_block)
 	return next_from(ahead, edge, 0, ret_block);
 }
 
-void ahead_note_crowded(struct ahead *ahead, uint64_t now_ns)
+void ahead_rest(struct ahead *ahead, enum ahead_kind kind, uint64_t until_ns)
 {
-	ahead->crowded_ns = now_ns;
-	ahead->look_again_ns = now_ns + POOL_LIFE_NS;
+	ahead->rest_ns[kind] = until_ns;
 }
 
-static bool is_crowded(const struct ahead *ahead, uint64_t now_ns)
+static uint64_t rests_until_ns(const struct ahead *ahead, enum ahead_kind kind)
 {
-	return ahead->crowded_ns && now_ns - ahead->crowded_ns < CROWD_LIFE_NS;
+	if (kind == AHEAD_STOCK && !atomic_load_explicit(&ahead->touched, memory_order_relaxed) &&
+	    ahead->begin_ns > ahead->rest_ns[kind])
+		return ahead->begin_ns;
+	return ahead->rest_ns[kind];
+}
+
+bool ahead_is_resting(const struct ahead *ahead, enum ahead_kind kind, uint64_t now_ns)
+{
+	return now_ns < rests_until_ns(ahead, kind);
 }
 
 static bool choose(struct ahead *ahead, const struct stock_room *room, uint64_t now_ns,
@@ -410,12 +432,13 @@ static bool choose(struct ahead *ahead, const struct stock_room *room, uint64_t 
 {
 	uint64_t fresh = ahead_count_fresh(ahead);
 
-	if (fresh < room->ahead &&
-	    (ahead_next_wish(ahead, ret_block) ||
-	     (!is_crowded(ahead, now_ns) && next_in_front(ahead, now_ns, ret_block))))
+	if (fresh < room->ahead && ahead_next_wish(ahead, ret_block))
 		return true;
-	return fresh < room->stock && now_ns >= ahead->look_again_ns &&
-	       next_of_stock(ahead, ret_block);
+	if (fresh < room->ahead && !ahead_is_resting(ahead, AHEAD_FRONT, now_ns) &&
+	    next_in_front(ahead, now_ns, ret_block))
+		return true;
+	return fresh < room->stock && !ahead_is_resting(ahead, AHEAD_STOCK, now_ns) &&
+	       now_ns >= ahead->look_again_ns && next_of_stock(ahead, ret_block);
 }
 
 static uint64_t next_reading(const struct ahead *ahead)
@@ -440,6 +463,7 @@ static void prepare(struct ahead *ahead, uint64_t block, uint64_t now_ns)
 
 	atomic_store_explicit(&ahead->at_block, block, memory_order_relaxed);
 	result = block_prepare(ahead->ram, block);
+	ahead->prepared++;
 	atomic_store_explicit(&ahead->at_block, UINT64_MAX, memory_order_relaxed);
 	note_prepared(ahead, block, result, now_ns);
 }
@@ -453,6 +477,22 @@ static bool give_back(struct ahead *ahead, uint64_t blocks, uint64_t now_ns)
 	return dropped > 0;
 }
 
+/* When to look again, now that there is nothing to do. */
+static uint64_t next_look(struct ahead *ahead, uint64_t now_ns)
+{
+	bool front_rests = ahead_is_resting(ahead, AHEAD_FRONT, now_ns);
+	uint64_t next_ns = next_reading(ahead);
+
+	atomic_store_explicit(&ahead->resting, front_rests, memory_order_relaxed);
+	if (front_rests)
+		next_ns = least(next_ns, rests_until_ns(ahead, AHEAD_FRONT));
+	if (ahead_is_resting(ahead, AHEAD_STOCK, now_ns))
+		return least(next_ns, rests_until_ns(ahead, AHEAD_STOCK));
+	if (now_ns >= ahead->look_again_ns)
+		ahead->look_again_ns = next_reading(ahead);
+	return least(next_ns, ahead->look_again_ns);
+}
+
 uint64_t ahead_step(struct ahead *ahead, uint64_t now_ns)
 {
 	struct stock_room room;
@@ -460,6 +500,8 @@ uint64_t ahead_step(struct ahead *ahead, uint64_t now_ns)
 
 	if (ahead->most_blocks == 0)
 		return UINT64_MAX;
+	if (ahead->begin_ns == 0)
+		ahead->begin_ns = now_ns + BEGIN_NS;
 	look_at_fronts(ahead, now_ns);
 	if (ahead->pool_read_ns == 0 || now_ns >= next_reading(ahead))
 		read_pool(ahead, now_ns);
@@ -472,8 +514,5 @@ uint64_t ahead_step(struct ahead *ahead, uint64_t now_ns)
 		prepare(ahead, block, now_ns);
 		return now_ns;
 	}
-	if (now_ns >= ahead->look_again_ns)
-		ahead->look_again_ns = next_reading(ahead);
-	return ahead->look_again_ns < next_reading(ahead) ? ahead->look_again_ns
-							  : next_reading(ahead);
+	return next_look(ahead, now_ns);
 }

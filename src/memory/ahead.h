@@ -19,6 +19,9 @@
 
 enum { AHEAD_WISHES = 32 };
 
+/* What nobody wished for. */
+enum ahead_kind { AHEAD_FRONT, AHEAD_STOCK, AHEAD_KINDS };
+
 struct ahead_range {
 	uint64_t first, end; /* blocks */
 };
@@ -39,6 +42,7 @@ struct ahead {
 	struct ahead_front fronts[STREAMS];
 	struct known gone; /* blocks that were given back: not prepared unless asked for */
 
+	atomic_bool touched;	       /* the pager answered a touch */
 	_Atomic uint64_t limit_blocks; /* of the VM; 0: none */
 	_Atomic uint64_t grant_blocks; /* the same of who divides the host */
 	_Atomic uint64_t famine_ns;    /* the last one; 0: none yet */
@@ -46,14 +50,17 @@ struct ahead {
 	_Atomic uint64_t drop_cursor;
 	_Atomic uint64_t at_block;	/* the keeper prepares it now; UINT64_MAX: none */
 	_Atomic uint64_t rest_until_ns; /* who wishes does nothing itself before */
+	atomic_bool resting;		/* there is no use in waking the keeper for a stream */
 
 	/* The keeper's. */
 	uint64_t pool_total, pool_available; /* at pool_read_ns */
 	uint64_t pool_read_ns;		     /* 0: not yet */
 	uint64_t look_again_ns;		     /* then the stock is filled, if it is not full */
-	uint64_t crowded_ns;		     /* when ahead_note_crowded() was called; 0: never */
-	uint64_t busy_block;		     /* not this one now; UINT64_MAX: none */
-	unsigned recent;		     /* the front that moved last */
+	uint64_t begin_ns;	       /* without a touch, no stock before; 0: not known yet */
+	uint64_t rest_ns[AHEAD_KINDS]; /* ahead_rest() */
+	uint64_t prepared;	       /* blocks, on the keeper's thread */
+	uint64_t busy_block;	       /* not this one now; UINT64_MAX: none */
+	unsigned recent;	       /* the front that moved last */
 
 	pthread_mutex_t lock;		     /* of the rest; never the pager's */
 	uint64_t granted_blocks, granted_ns; /* prepared for wishes lately */
@@ -69,9 +76,12 @@ void ahead_fini(struct ahead *ahead); /* also on a zeroed one */
  * means at once; UINT64_MAX: when something happens. */
 uint64_t ahead_step(struct ahead *ahead, uint64_t now_ns);
 
-/* The host has no processor to spare for the thread that calls ahead_step(): nothing is prepared in
- * front of streams for a while. */
-void ahead_note_crowded(struct ahead *ahead, uint64_t now_ns);
+/* The keeper's: prepare none of these before @until_ns. */
+void ahead_rest(struct ahead *ahead, enum ahead_kind kind, uint64_t until_ns);
+bool ahead_is_resting(const struct ahead *ahead, enum ahead_kind kind, uint64_t now_ns);
+
+/* Is there a wish left? Any thread. */
+bool ahead_is_wished(struct ahead *ahead);
 
 /* As keeper_touched(). @ret_wake: there is work now. */
 int ahead_touched(struct ahead *ahead, uint64_t block, bool *ret_wake);

@@ -46,6 +46,16 @@ bool ahead_next_wish(struct ahead *ahead, uint64_t *ret_block)
 	return found;
 }
 
+bool ahead_is_wished(struct ahead *ahead)
+{
+	bool wished;
+
+	(void)pthread_mutex_lock(&ahead->lock);
+	wished = ahead->wish_count > 0;
+	(void)pthread_mutex_unlock(&ahead->lock);
+	return wished;
+}
+
 uint64_t ahead_count_wished(struct ahead *ahead, uint64_t now_ns)
 {
 	uint64_t count;

@@ -10,26 +10,36 @@
  * this block waits; on a busy host an idle thread would let it wait for many times the 120 us. Even
  * so it may lose its processor in the middle of one, for milliseconds. So who comes for that very
  * block lends it real time (keeper_hurry()), until the step is over.
+ *
+ * Stepping back. What nobody wished for is prepared with processors that nobody else wants. Between
+ * two blocks, when it holds no lock, the thread gives its processor away and looks whether there was
+ * anybody (leisure.c); then it rests, longer each time. It looks before the first block after each
+ * sleep, too. In front of a stream it goes on as long as it gets a processor when it wants one: these
+ * blocks are zeroed by somebody in a moment. The stock may never be touched: for that a processor has
+ * to be idle.
  */
 #include "memory/keeper.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
 #include "memory/ahead.h"
+#include "memory/leisure.h"
 #include "memory/prepare.h"
 #include "memory/ram_internal.h"
 #include "memory/sampler.h"
 #include "memory/watch.h"
 
-#define CROWDED_NS (200 * NS_PER_US)
+enum { LOADAVG_BYTES = 128 };
 
 struct keeper {
 	struct ahead ahead;
@@ -37,6 +47,9 @@ struct keeper {
 	int wake_fd;
 	atomic_bool asleep, stop;
 	atomic_bool hurried; /* real time was lent to the thread */
+	int loadavg_fd;	     /* -1: cannot be read */
+	uint64_t processors;
+	uint64_t rested_ns[AHEAD_KINDS]; /* as leisure_rest_ns() wants it */
 	bool running;
 	pthread_t thread;
 	struct watch *watch;
@@ -71,24 +84,67 @@ static uint64_t cpu_now_ns(void)
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-/* A step that took much longer than it worked: others have our processor. */
-static uint64_t step_ahead(struct keeper *keeper, uint64_t now_ns)
-{
-	uint64_t cpu_ns = cpu_now_ns();
-	uint64_t next_ns = ahead_step(&keeper->ahead, now_ns);
-	uint64_t took_ns = clock_now_ns() - now_ns;
-
-	if (took_ns > 2 * (cpu_now_ns() - cpu_ns) + CROWDED_NS)
-		ahead_note_crowded(&keeper->ahead, now_ns + took_ns);
-	return next_ns;
-}
-
 static uint64_t step(struct keeper *keeper)
 {
 	uint64_t sampler_ns = sampler_step(&keeper->sampler, clock_now_ns());
-	uint64_t ahead_ns = step_ahead(keeper, clock_now_ns());
+	uint64_t ahead_ns = ahead_step(&keeper->ahead, clock_now_ns());
 
 	return sampler_ns < ahead_ns ? sampler_ns : ahead_ns;
+}
+
+/* A piece of our work. */
+struct turn {
+	uint64_t start_ns, start_cpu_ns, prepared;
+};
+
+static struct turn begin_turn(const struct keeper *keeper)
+{
+	return (struct turn){ .start_ns = clock_now_ns(),
+			      .start_cpu_ns = cpu_now_ns(),
+			      .prepared = keeper->ahead.prepared };
+}
+
+static uint64_t count_runnable(const struct keeper *keeper)
+{
+	char text[LOADAVG_BYTES];
+	ssize_t got = pread(keeper->loadavg_fd, text, sizeof(text) - 1, 0);
+
+	if (got <= 0)
+		return 0;
+	text[got] = '\0';
+	return leisure_parse_runnable(text);
+}
+
+/* Who never finds an idle processor prepares a block each LEISURE_MOST_NS. */
+static void judge(struct keeper *keeper, enum ahead_kind kind, const struct leisure_view *view,
+		  const struct turn *turn)
+{
+	uint64_t *rested_ns = &keeper->rested_ns[kind];
+	bool prepared = keeper->ahead.prepared != turn->prepared;
+	uint64_t rest_ns;
+
+	if (ahead_is_resting(&keeper->ahead, kind, turn->start_ns))
+		return;
+	rest_ns = leisure_rest_ns(view, *rested_ns);
+	if (rest_ns && (prepared || *rested_ns < LEISURE_MOST_NS))
+		ahead_rest(&keeper->ahead, kind, turn->start_ns + view->wall_ns + rest_ns);
+	if (rest_ns || prepared)
+		*rested_ns = rest_ns ? rest_ns : *rested_ns / 2;
+}
+
+/* Let others go first, and see whether there are any. */
+static void give_way(struct keeper *keeper, const struct turn *turn)
+{
+	struct leisure_view view = { .processors = keeper->processors };
+
+	(void)sched_yield();
+	view.wall_ns = clock_now_ns() - turn->start_ns;
+	view.cpu_ns = cpu_now_ns() - turn->start_cpu_ns;
+	judge(keeper, AHEAD_FRONT, &view, turn);
+	if (ahead_is_resting(&keeper->ahead, AHEAD_STOCK, turn->start_ns))
+		return;
+	view.runnable = count_runnable(keeper);
+	judge(keeper, AHEAD_STOCK, &view, turn);
 }
 
 static void be_patient(void)
@@ -98,29 +154,50 @@ static void be_patient(void)
 	(void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &none);
 }
 
+/* When to do the next. */
+static uint64_t work(struct keeper *keeper)
+{
+	uint64_t wake_ns = step(keeper);
+
+	if (atomic_exchange(&keeper->hurried, false))
+		be_patient();
+	return wake_ns;
+}
+
+/* Until there is something to do. */
+static void rest(struct keeper *keeper)
+{
+	uint64_t wake_ns;
+
+	atomic_store(&keeper->asleep, true);
+	wake_ns = work(keeper);
+	watch_idle(&keeper->watched, false);
+	if (!atomic_load(&keeper->stop))
+		sleep_until(keeper, wake_ns);
+	watch_busy(&keeper->watched);
+}
+
 static void *keeper_thread(void *arg)
 {
 	struct keeper *keeper = arg;
+	struct turn turn = begin_turn(keeper);
 
 	(void)pthread_setname_np(pthread_self(), "keeper");
 	/* It holds blocks' locks: if it stopped there, who wants the block would wait for ever. */
 	(void)watch_enter(keeper->watch, &keeper->watched);
+	watch_busy(&keeper->watched);
 	be_patient();
 	while (!atomic_load(&keeper->stop)) {
-		uint64_t wake_ns;
+		uint64_t wake_ns = work(keeper);
 
-		watch_busy(&keeper->watched);
-		wake_ns = step(keeper);
-		if (atomic_exchange(&keeper->hurried, false))
-			be_patient();
-		(void)sched_yield(); /* not a whole slice at once, while others want to run */
-		if (wake_ns <= clock_now_ns())
-			continue;
-		atomic_store(&keeper->asleep, true);
-		wake_ns = step(keeper);
-		watch_idle(&keeper->watched, false);
-		if (!atomic_load(&keeper->stop))
-			sleep_until(keeper, wake_ns);
+		if (wake_ns > clock_now_ns()) {
+			rest(keeper);
+			turn = begin_turn(keeper);
+			if (ahead_is_wished(&keeper->ahead))
+				continue;
+		}
+		give_way(keeper, &turn);
+		turn = begin_turn(keeper);
 	}
 	watch_leave(keeper->watch, &keeper->watched);
 	return NULL;
@@ -132,6 +209,14 @@ static int start_thread(struct keeper *keeper)
 
 	keeper->running = result == 0;
 	return result;
+}
+
+static void open_loadavg(struct keeper *keeper)
+{
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+
+	keeper->processors = online > 0 ? (uint64_t)online : 1;
+	keeper->loadavg_fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
 }
 
 static int init(struct keeper *keeper, struct ram *ram, const struct ram_config *config)
@@ -150,6 +235,8 @@ static int init(struct keeper *keeper, struct ram *ram, const struct ram_config 
 	if (result == 0)
 		result = sampler_init(&keeper->sampler, ram, config->sample_blocks,
 				      config->sample_period_ns, seed);
+	if (keeper->ahead.most_blocks)
+		open_loadavg(keeper);
 	return result ? result : start_thread(keeper);
 }
 
@@ -161,6 +248,7 @@ int keeper_start(struct ram *ram, const struct ram_config *config, struct keeper
 
 	if (!keeper)
 		return err_set(err, -ENOMEM, "keeper: out of memory");
+	keeper->loadavg_fd = keeper->wake_fd = -1;
 	result = init(keeper, ram, config);
 	if (result) {
 		keeper_stop(keeper);
@@ -184,6 +272,7 @@ void keeper_stop(struct keeper *keeper)
 	sampler_fini(&keeper->sampler);
 	ahead_fini(&keeper->ahead);
 	close_fd(&keeper->wake_fd);
+	close_fd(&keeper->loadavg_fd);
 	free(keeper);
 }
 

@@ -135,11 +135,23 @@ static void a_stock_is_kept_of_the_lowest_blocks(void **state)
 	assert_int_equal(ram_resident_bytes(lab->ram), (STOCK + 1) * BLOCK_BYTES);
 }
 
-static void a_stock_is_begun_at_once(void **state)
+static void a_stock_is_begun_with_the_first_touch(void **state)
 {
 	struct lab *lab = *state;
 
+	pass(lab, 4 * NS_PER_MS);
+	assert_int_equal(count_fresh(lab), 0);
+	assert_true(touch_wakes(lab, 20));
+	assert_false(touch_wakes(lab, 30));
 	pass(lab, 0);
+	assert_int_equal(count_fresh(lab), STOCK);
+}
+
+static void without_a_touch_it_is_begun_soon(void **state)
+{
+	struct lab *lab = *state;
+
+	pass(lab, 5 * NS_PER_MS);
 	assert_int_equal(count_fresh(lab), STOCK);
 }
 
@@ -160,7 +172,7 @@ static void touches_that_use_the_stock_do_not_wake_the_keeper(void **state)
 	static const uint64_t blocks[] = { 23, 26, 14, 17 };
 	struct lab *lab = *state;
 
-	assert_false(touch_wakes(lab, 20));
+	assert_true(touch_wakes(lab, 20)); /* the first */
 	pass(lab, NS_PER_MS);
 	for (size_t i = 0; i < ARRAY_LEN(blocks); i++)
 		assert_false(touch_wakes(lab, blocks[i]));
@@ -210,21 +222,55 @@ static void a_ramp_downwards_does_as_well(void **state)
 	}
 }
 
-static void a_crowded_host_gets_no_help_in_front(void **state)
+static void while_it_rests_nothing_but_wishes_is_prepared(void **state)
 {
 	struct lab *lab = *state;
+	uint64_t idle_ns = lab->now_ns + 50 * NS_PER_MS;
 
 	(void)touch(lab, 20);
 	(void)touch(lab, 21);
-	ahead_note_crowded(&lab->ahead, lab->now_ns);
+	ahead_rest(&lab->ahead, AHEAD_FRONT, idle_ns);
+	ahead_rest(&lab->ahead, AHEAD_STOCK, idle_ns);
+	assert_int_equal(ahead_step(&lab->ahead, lab->now_ns), idle_ns);
+	assert_int_equal(count_fresh(lab), 0);
+	ahead_prepare(&lab->ahead, 30, 8);
+	assert_true(ahead_is_wished(&lab->ahead));
+	pass(lab, 49 * NS_PER_MS);
+	assert_false(ahead_is_wished(&lab->ahead));
+	assert_int_equal(count_fresh(lab), 8);
+	assert_true(is_fresh(lab, 37) && is_absent(lab, 22) && is_absent(lab, 23));
 	pass(lab, NS_PER_MS);
-	assert_true(is_absent(lab, 22) && is_absent(lab, 23));
-	ahead_prepare(&lab->ahead, 30, 1);
-	(void)touch(lab, 22);
-	(void)touch(lab, 23);
-	pass(lab, 2 * NS_PER_S); /* the stream is too old by then: a stock of what comes after it */
 	assert_int_equal(count_fresh(lab), STOCK);
-	assert_true(is_fresh(lab, 24));
+	assert_true(is_fresh(lab, 22) && is_fresh(lab, 23));
+}
+
+/* These blocks are zeroed in a moment, by whomever. */
+static void without_an_idle_processor_streams_are_still_helped(void **state)
+{
+	struct lab *lab = *state;
+
+	ahead_rest(&lab->ahead, AHEAD_STOCK, lab->now_ns + NS_PER_S);
+	(void)touch(lab, 20);
+	pass(lab, 0);
+	assert_int_equal(count_fresh(lab), 0);
+	assert_true(touch_wakes(lab, 21));
+	pass(lab, 0);
+	assert_true(is_fresh(lab, 22) && is_fresh(lab, 23) && is_absent(lab, 19));
+}
+
+/* It could do nothing for them. */
+static void while_it_rests_touches_do_not_wake_the_keeper(void **state)
+{
+	struct lab *lab = *state;
+
+	ahead_rest(&lab->ahead, AHEAD_FRONT, lab->now_ns + NS_PER_MS);
+	assert_true(touch_wakes(lab, 20));
+	pass(lab, 0);
+	for (uint64_t block = 21; block < 26; block++)
+		assert_false(touch_wakes(lab, block));
+	pass(lab, NS_PER_MS);
+	for (uint64_t block = 40; block < 42; block++)
+		assert_true(touch_wakes(lab, block) == (block == 41));
 }
 
 static void the_ends_of_ram_are_the_ends_of_a_ramp(void **state)
@@ -490,7 +536,10 @@ static int set_up(void **state)
 	config.ahead_bytes = MOST * BLOCK_BYTES;
 	lab->now_ns = clock_now_ns();
 	*state = lab;
-	return ahead_init(&lab->ahead, lab->ram, &config);
+	if (ahead_init(&lab->ahead, lab->ram, &config))
+		return -1;
+	(void)ahead_step(&lab->ahead, lab->now_ns); /* it counts from here */
+	return 0;
 }
 
 static int tear_down(void **state)
@@ -509,13 +558,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_LAB(a_stock_is_kept_of_the_lowest_blocks),
-		WITH_LAB(a_stock_is_begun_at_once),
+		WITH_LAB(a_stock_is_begun_with_the_first_touch),
+		WITH_LAB(without_a_touch_it_is_begun_soon),
 		WITH_LAB(the_stock_lies_around_the_latest_touch),
 		WITH_LAB(touches_that_use_the_stock_do_not_wake_the_keeper),
 		WITH_LAB(a_stock_that_was_used_is_filled_again),
 		WITH_LAB(a_ramp_finds_its_blocks_ready_and_mapped),
 		WITH_LAB(a_ramp_downwards_does_as_well),
-		WITH_LAB(a_crowded_host_gets_no_help_in_front),
+		WITH_LAB(while_it_rests_nothing_but_wishes_is_prepared),
+		WITH_LAB(without_an_idle_processor_streams_are_still_helped),
+		WITH_LAB(while_it_rests_touches_do_not_wake_the_keeper),
 		WITH_LAB(the_ends_of_ram_are_the_ends_of_a_ramp),
 		WITH_LAB(what_a_ramp_left_behind_goes_back_with_no_stock),
 		WITH_LAB(a_stock_goes_back_while_the_host_fills_up),
