@@ -22,6 +22,12 @@ enum api_usage_id {
 
 enum api_usage_kind { API_USAGE_GAUGE, API_USAGE_COUNTER };
 
+enum api_usage_waits_for {
+	API_USAGE_WAITS_FOR_NOTHING,
+	API_USAGE_WAITS_FOR_GRANT,
+	API_USAGE_WAITS_FOR_POOL
+};
+
 struct api_usage_row {
 	const char *key, *metric, *help;
 	enum api_usage_kind kind;

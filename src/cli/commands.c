@@ -29,6 +29,8 @@ static const struct cli_command commands[] = {
 	    { "log-keep", "N", "how many older ones are kept: FILE.1 to FILE.N (2)" },
 	    { "exit-record", "FILE", "write how the VM ended into FILE: a JSON object with exit_code, "
 				     "reason, uuid, pid and ended" },
+	    { "grant", "SIZE", "hold at most this of the host's memory, and some slack, until "
+			       "vm.memory.grant says otherwise; for who divides a host among VMs" },
 	    { "ready-fd", "N", "write into this open file once: \"+\" when the VM runs and its socket "
 			       "answers, or the sentence that says why it could not start" } },
 	  cli_run },

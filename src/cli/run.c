@@ -112,6 +112,7 @@ struct background {
 	const struct vm_config *config;
 	struct log_file_config log;
 	struct exit_place exit_place;
+	uint64_t grant_bytes;
 	bool dies_with_us;
 };
 
@@ -128,7 +129,8 @@ static int start_background(const struct background *background, pid_t *ret_chil
 	child = fork();
 	if (child == 0) {
 		const struct vm_run run = { .ready_fd = pipe_fds[1],
-					    .exit_place = background->exit_place };
+					    .exit_place = background->exit_place,
+					    .grant_bytes = background->grant_bytes };
 
 		(void)close(pipe_fds[0]);
 		if (background->dies_with_us)
@@ -246,6 +248,16 @@ static int read_ready_fd(struct cli_call *call, int *ret_fd)
 	return EXIT_CODE_OK;
 }
 
+static int read_grant(const char *text, uint64_t *ret_bytes)
+{
+	char quoted[QUOTE_BYTES];
+
+	if (text && (units_parse_size(text, ret_bytes, NULL) < 0 || *ret_bytes == 0))
+		return out_fail(EXIT_CODE_USAGE, "--grant takes a size such as 512M, and not %s",
+				quote_text(text, quoted));
+	return EXIT_CODE_OK;
+}
+
 static int read_flags(struct cli_call *call, struct run_flags *flags)
 {
 	const char *exit_path = cli_flag(call, "exit-record");
@@ -254,6 +266,8 @@ static int read_flags(struct cli_call *call, struct run_flags *flags)
 
 	if (ret == EXIT_CODE_OK)
 		ret = read_log_flags(call, flags);
+	if (ret == EXIT_CODE_OK)
+		ret = read_grant(cli_flag(call, "grant"), &flags->run.grant_bytes);
 	if (ret != EXIT_CODE_OK)
 		return ret;
 	flags->run.foreground = !flags->log.path;
@@ -268,7 +282,8 @@ static int run_detached(struct cli_call *call, const struct run_flags *flags)
 	const struct background background = { .programs = call->programs,
 					       .config = &call->config,
 					       .log = flags->log,
-					       .exit_place = flags->run.exit_place };
+					       .exit_place = flags->run.exit_place,
+					       .grant_bytes = flags->run.grant_bytes };
 	pid_t child;
 	int ret = start_background(&background, &child);
 

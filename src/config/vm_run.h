@@ -7,6 +7,7 @@
 #define NEAP_CONFIG_VM_RUN_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "config/exit_record.h"
 
@@ -18,6 +19,7 @@ struct vm_run {
 	int ready_fd; /* >= 0: told once: VM_RUN_READY when the control socket answers and the guest
 			  * runs, else the sentence that says why not; then closed */
 	struct exit_place exit_place;
+	uint64_t grant_bytes; /* most to hold of the host until told otherwise; 0: no such limit */
 };
 
 #endif

@@ -152,6 +152,7 @@ static const struct {
 	{ up_kvm, down_kvm, EXIT_CODE_HOST, false },
 	{ policy_create, policy_destroy, EXIT_CODE_FAILED, true },
 	{ memory_create, memory_destroy, EXIT_CODE_HOST, true },
+	{ grant_start, grant_stop, EXIT_CODE_FAILED, false },
 	{ up_terminal, down_terminal, EXIT_CODE_FAILED, false },
 	{ legacy_devices_create, legacy_devices_destroy, EXIT_CODE_FAILED, true },
 	{ virtio_slots_create, virtio_slots_destroy, EXIT_CODE_FAILED, true },

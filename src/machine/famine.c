@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
-/* famine.c - the pool is empty and the guest touches new memory: it waits, and we say so.
+/* famine.c - the guest touches new memory, and the pool is empty or its grant used up: it waits, and we
+ * say so.
  *
  * Problem. Without a frame to give, other monitors die of SIGBUS. Here whoever needs the frame
  * waits: a vCPU in the kernel until the pager has a frame for it (without a pager: in its exit
@@ -21,23 +22,40 @@
 
 static _Thread_local unsigned counted_in; /* 0 = not waiting */
 
+static json_t *describe(struct machine *machine)
+{
+	bool over_grant = ram_wants_grant(machine->ram);
+	struct hostmem_pool pool = { 0 };
+	struct ram_statistics statistics;
+	json_t *data;
+
+	(void)memory_view_pool(machine, &pool);
+	data = json_pack("{s:I, s:I, s:s}", "guest_address",
+			 (json_int_t)atomic_load(&machine->famine.address), "free_bytes",
+			 (json_int_t)(pool.free_frames * pool.frame_bytes), "cause",
+			 over_grant ? "grant" : "pool");
+	if (!over_grant)
+		return data;
+	ram_read_statistics(machine->ram, &statistics);
+	(void)json_object_update_new(
+		data,
+		json_pack("{s:I, s:I, s:I}", "grant_bytes", (json_int_t)machine->grant.told_bytes,
+			  "most_bytes", (json_int_t)statistics.grant_most_bytes, "held_bytes",
+			  (json_int_t)ram_resident_bytes(machine->ram)));
+	return data;
+}
+
 static void on_famine_changed(void *arg)
 {
 	struct machine *machine = arg;
 	struct famine *famine = &machine->famine;
 	bool waiting = atomic_load(&famine->waiting) > 0;
-	struct hostmem_pool pool = { 0 };
 
 	if (waiting == famine->told)
 		return;
 	famine->told = waiting;
 	if (waiting) {
-		(void)memory_view_pool(machine, &pool);
-		events_publish(
-			machine, "memory.famine",
-			json_pack("{s:I, s:I}", "guest_address",
-				  (json_int_t)atomic_load(&famine->address), "free_bytes",
-				  (json_int_t)pool.free_frames * (json_int_t)pool.frame_bytes));
+		events_publish(machine, "memory.famine", describe(machine));
 	} else {
 		events_publish(machine, "memory.relief",
 			       json_pack("{s:I}", "waited_ns",

@@ -51,11 +51,15 @@ enum api_state lifecycle_state(const struct machine *machine)
 	return machine->life.state;
 }
 
-const char *lifecycle_reason(const struct machine *machine)
+const char *lifecycle_reason(struct machine *machine)
 {
-	if (lifecycle_state(machine) == API_STATE_WAITING)
-		return "the host has no free frame; the guest goes on when there is one";
-	return machine->life.reason;
+	const char *over_grant;
+
+	if (lifecycle_state(machine) != API_STATE_WAITING)
+		return machine->life.reason;
+	over_grant = grant_explain(machine);
+	return over_grant ? over_grant
+			  : "the host has no free frame; the guest goes on when there is one";
 }
 
 void lifecycle_set_state(struct machine *machine, enum api_state state, const char *reason)

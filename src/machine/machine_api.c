@@ -216,7 +216,7 @@ void machine_api_init(struct machine *machine)
 		[API_VM_MEMORY_SET] = policy_vm_memory_set,
 		[API_VM_MEMORY_LIMIT] = vm_memory_limit,
 		[API_VM_MEMORY_WHY] = policy_vm_memory_why,
-		[API_VM_MEMORY_GRANT] = policy_vm_memory_grant,
+		[API_VM_MEMORY_GRANT] = grant_vm_memory_grant,
 		[API_VM_MEMORY_TRACE] = policy_vm_memory_trace,
 		[API_VM_PAUSE] = vm_pause,
 		[API_VM_RESUME] = vm_resume,

@@ -26,6 +26,8 @@
 #include "kvm/kvm.h"
 #include "kvm/vcpu.h"
 #include "kvm/vm.h"
+#include "machine/famine.h"
+#include "machine/grant_glue.h"
 #include "machine/loop.h"
 #include "machine/policy_glue.h"
 #include "machine/terminal.h"
@@ -61,18 +63,6 @@ struct virtio_slot {
 };
 
 enum { REASON_BYTES = 2048 };
-
-/* Waiting for the host to have a free frame. See famine.c. */
-struct famine {
-	atomic_uint waiting;	/* threads that wait now */
-	atomic_uint generation; /* a reset makes older waits void */
-	_Atomic uint64_t waits;
-	_Atomic uint64_t waited_ns; /* of waits that are over */
-	_Atomic uint64_t since_ns;  /* start of the present wait */
-	_Atomic uint64_t address;   /* what the first of them touched */
-	struct loop_task changed;   /* -> control */
-	bool told;		    /* control: famine was announced, relief not yet */
-};
 
 /* Blocks that cannot be read back from swap. See unreadable.c. */
 struct unreadable {
@@ -177,6 +167,7 @@ struct machine {
 	struct dead_pages dead_pages;
 	struct policy_glue policy;
 	struct usage_glue usage;
+	struct grant_glue grant;
 	struct lifecycle life;
 	struct events events;
 };
@@ -190,13 +181,6 @@ int machine_load_guest(struct machine *machine, struct err *err);
 
 /* vcpu_glue.c */
 extern const struct vcpu_ops machine_vcpu_ops;
-
-/* famine.c */
-void famine_init(struct machine *machine);
-int famine_wait(struct machine *machine, uint64_t guest_address); /* returns -EAGAIN */
-void famine_over(struct machine *machine);
-void famine_forget(struct machine *machine);
-uint64_t famine_waited_ns(const struct machine *machine);
 
 /* unreadable.c; control unless said otherwise */
 void unreadable_init(struct machine *machine);
@@ -213,7 +197,7 @@ void memory_set_balloon(struct machine *machine, const struct balloon *balloon);
 int lifecycle_init(struct machine *machine, struct err *err);
 void lifecycle_fini(struct machine *machine);
 enum api_state lifecycle_state(const struct machine *machine);
-const char *lifecycle_reason(const struct machine *machine);
+const char *lifecycle_reason(struct machine *machine);
 void lifecycle_set_state(struct machine *machine, enum api_state state, const char *reason);
 void lifecycle_start(struct machine *machine);
 void lifecycle_pause(struct machine *machine);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* memory_glue.c - guest RAM as the configuration wants it, and what it asks of the other rooms.
  *
- * The memory engine knows neither balloon nor states. It tells of a shortage (famine.c), of blocks
- * that cannot be read back (unreadable.c) and of its own end (lifecycle.c), and asks which pages are
- * dead. All of that comes on its own threads, at any time, and
- * returns at once, but for the end.
+ * The memory engine knows neither balloon nor states. It tells of a shortage (famine.c), of a grant
+ * that is used up (grant_glue.c), of blocks that cannot be read back (unreadable.c) and of its own end
+ * (lifecycle.c), and asks which pages are dead. All of that comes on its own threads, at any time,
+ * and returns at once, but for the end.
  *  G1  The swapper outlives the balloon. So it asks under a lock, under which the balloon is
  *      announced and withdrawn.
  */
@@ -35,6 +35,11 @@ static void on_starved(void *ctx, gpa_t gpa, bool starving)
 	} else {
 		famine_over(ctx);
 	}
+}
+
+static void on_wanting(void *ctx)
+{
+	grant_wanting(ctx);
 }
 
 /* On a thread of the memory's that has nothing else to do. */
@@ -82,6 +87,7 @@ static struct ram_config ram_config_of(struct machine *machine)
 		.sample_period_ns = config->memory.sample_period_s * NS_PER_S,
 		.trace_path = config->memory.trace_path,
 		.events = { .starved = on_starved,
+			    .wanting = on_wanting,
 			    .failed = on_failed,
 			    .unreadable = unreadable_note,
 			    .dead = on_dead,

@@ -200,6 +200,9 @@ static void view_engine(const struct machine *machine, json_t *view)
 	set_if(view, "faults", integer(statistics.faults));
 	set_if(view, "stall_us", integer(statistics.stall_ns / NS_PER_US));
 	set_if(view, "starved_us", integer(statistics.starved_ns / NS_PER_US));
+	set_if(view, "over_grant_us", integer(statistics.over_grant_ns / NS_PER_US));
+	if (statistics.grant_most_bytes)
+		set_if(view, "grant_most_bytes", integer(statistics.grant_most_bytes));
 	set_if(view, "ahead_hits", integer(statistics.ahead_hits));
 	if (machine->config->swap.dir)
 		set_if(view, "swap", view_swap(&statistics));

@@ -94,27 +94,44 @@ json_t *policy_view(struct machine *machine)
 	return view;
 }
 
+static void add_sentence(char *text, size_t room, const char *sentence)
+{
+	size_t len = strlen(text);
+
+	(void)snprintf(text + len, room - len, " Now it waits: %s.", sentence);
+}
+
 int policy_vm_memory_why(void *ctx, struct api_request *request, json_t **ret_result,
 			 struct err *err)
 {
 	enum { TEXT_BYTES = 2048 };
 	struct machine *machine = ctx;
+	const char *over_grant = grant_explain(machine);
 	struct governor_status now;
 	char text[TEXT_BYTES];
 	json_t *result;
 
 	(void)request;
 	if (!machine->policy.governor)
-		return no_balloon(err);
+		return over_grant
+			       ? err_set(err, API_ERROR_UNSUPPORTED,
+					 "this VM has no balloon, so nothing is decided about it; "
+					 "now it waits: %s",
+					 over_grant)
+			       : no_balloon(err);
 	governor_read(machine->policy.governor, &now);
 	if (now.counters.ticks == 0)
 		return err_set(err, API_ERROR_STATE, "nothing was decided yet: the VM is starting");
 	policy_explain(&now.record.settings, &now.record.input, &now.record.decision, text,
 		       sizeof(text));
+	if (over_grant)
+		add_sentence(text, sizeof(text), over_grant);
 	result = json_object();
 	set_text(result, "text", text);
 	set_text(result, "meaning", policy_rules[now.record.decision.rule].meaning);
-	set_text(result, "waits_for", policy_rules[now.record.decision.rule].waits_for);
+	set_text(result, "waits_for",
+		 over_grant ? "a larger grant, or the guest to give something back"
+			    : policy_rules[now.record.decision.rule].waits_for);
 	set_text(result, "mode", policy_mode_names[now.record.settings.mode]);
 	add_decision(&now.record, result);
 	*ret_result = result;
@@ -289,29 +306,6 @@ int policy_vm_memory_set(void *ctx, struct api_request *request, json_t **ret_re
 				integer(change.settings.minimum_bytes), "buffer_percent",
 				integer(change.settings.buffer_percent), "weight",
 				integer(change.settings.weight));
-	return *ret_result ? 0 : err_set(err, API_ERROR_INTERNAL, "out of memory");
-}
-
-int policy_vm_memory_grant(void *ctx, struct api_request *request, json_t **ret_result,
-			   struct err *err)
-{
-	struct machine *machine = ctx;
-	uint64_t grant_bytes =
-		(uint64_t)json_integer_value(json_object_get(request->params, "grant_bytes"));
-	struct governor_status was;
-	json_t *event;
-
-	if (!machine->policy.governor)
-		return no_balloon(err);
-	governor_read(machine->policy.governor, &was);
-	governor_grant(machine->policy.governor, grant_bytes > 0, grant_bytes);
-	event = json_pack("{s:s}", "cause", "grant");
-	add_change(event, "grant_bytes", integer(was.grant_bytes), integer(grant_bytes));
-	if (json_object_size(event) > 1)
-		events_publish(machine, "memory.settings", event);
-	else
-		json_decref(event);
-	*ret_result = json_pack("{s:o}", "grant_bytes", integer(grant_bytes));
 	return *ret_result ? 0 : err_set(err, API_ERROR_INTERNAL, "out of memory");
 }
 

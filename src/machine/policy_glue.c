@@ -68,6 +68,8 @@ static void observe_engine(const struct machine *machine, struct policy_input *i
 	input->active_percent = statistics.active_percent;
 	input->can_swap = machine->config->swap.dir && !statistics.swap_closed;
 	input->swapped_bytes = statistics.state_bytes[FRAME_SWAPPED];
+	input->has_held = input->has_stall;
+	input->held_bytes = ram_resident_bytes(machine->ram);
 	input->refault_blocks = statistics.refaults;
 }
 
@@ -145,10 +147,6 @@ static void act(void *ctx, const struct policy_record *record)
 	struct balloon_counters counters;
 	uint64_t bytes;
 
-	ram_set_grant(machine->ram,
-		      record->settings.mode == POLICY_MODE_AUTO && !record->settings.reserved
-			      ? record->input.grant_bytes
-			      : 0);
 	if (record->settings.mode != POLICY_MODE_AUTO)
 		return;
 	if (can_swap(machine))
@@ -252,7 +250,6 @@ void policy_set_mode(struct machine *machine, enum policy_mode mode)
 	atomic_store(&machine->policy.mode, mode);
 	if (mode == POLICY_MODE_AUTO)
 		return;
-	ram_set_grant(machine->ram, 0);
 	if (can_swap(machine))
 		set_smaller_limit(machine, false, 0);
 }

@@ -70,8 +70,6 @@ int policy_vm_memory_set(void *ctx, struct api_request *request, json_t **ret_re
 			 struct err *err);
 int policy_vm_memory_why(void *ctx, struct api_request *request, json_t **ret_result,
 			 struct err *err);
-int policy_vm_memory_grant(void *ctx, struct api_request *request, json_t **ret_result,
-			   struct err *err);
 int policy_vm_memory_trace(void *ctx, struct api_request *request, json_t **ret_result,
 			   struct err *err);
 

@@ -9,6 +9,8 @@
  *      memory it always moves a little), or any other number by one.
  *  U2  Smaller moves and counters are told USAGE_CALM_MS after the last event, if there are any: so
  *      what was told is never wrong by more for longer.
+ *  U4  Who waits for a larger grant is told of HURRY_MS after the last event at the latest: a daemon's
+ *      answer is what it waits for.
  *  U3  Nobody listens: nothing is read. Who begins to is told within USAGE_EVENT_MS, whatever moved;
  *      vm.memory has the numbers at once, as `usage`.
  */
@@ -17,7 +19,7 @@
 #include "base/clock.h"
 #include "machine/machine_internal.h"
 
-enum { USAGE_EVENT_MS = 1000, USAGE_CALM_MS = 10000 };
+enum { USAGE_EVENT_MS = 1000, USAGE_CALM_MS = 10000, HURRY_MS = 10 };
 
 static void read_engine(const struct machine *machine, struct api_usage *usage)
 {
@@ -36,6 +38,7 @@ static void read_engine(const struct machine *machine, struct api_usage *usage)
 		return;
 	api_usage_put(usage, API_USAGE_stall_us, statistics.stall_ns / NS_PER_US);
 	api_usage_put(usage, API_USAGE_starved_us, statistics.starved_ns / NS_PER_US);
+	api_usage_put(usage, API_USAGE_over_grant_us, statistics.over_grant_ns / NS_PER_US);
 	api_usage_put(usage, API_USAGE_faults, statistics.faults);
 }
 
@@ -85,10 +88,16 @@ static void read_policy(const struct machine *machine, struct api_usage *usage)
 	put_settings(&now.settings, usage);
 	if (now.counters.ticks > 0)
 		put_decision(&now.record.decision, usage);
-	if (now.has_grant)
-		api_usage_put(usage, API_USAGE_grant_bytes, now.grant_bytes);
 	api_usage_put(usage, API_USAGE_added_bytes, now.counters.moved.added_bytes);
 	api_usage_put(usage, API_USAGE_removed_bytes, now.counters.moved.removed_bytes);
+}
+
+static enum api_usage_waits_for waits_for(const struct machine *machine)
+{
+	if (machine->ram && ram_wants_grant(machine->ram))
+		return API_USAGE_WAITS_FOR_GRANT;
+	return atomic_load(&machine->famine.waiting) > 0 ? API_USAGE_WAITS_FOR_POOL
+							 : API_USAGE_WAITS_FOR_NOTHING;
 }
 
 void usage_read(const struct machine *machine, struct api_usage *ret_usage)
@@ -100,6 +109,9 @@ void usage_read(const struct machine *machine, struct api_usage *ret_usage)
 		api_usage_put(ret_usage, API_USAGE_returned_bytes,
 			      memory_view_returned_bytes(machine));
 	api_usage_put(ret_usage, API_USAGE_resets, machine->life.resets);
+	api_usage_put(ret_usage, API_USAGE_waits_for, waits_for(machine));
+	if (machine->grant.told_bytes)
+		api_usage_put(ret_usage, API_USAGE_grant_bytes, machine->grant.told_bytes);
 }
 
 /* ---- The event ---- */
@@ -135,6 +147,18 @@ static bool moved_at_all(const struct api_usage *was, const struct api_usage *no
 	return memcmp(was->value, now->value, sizeof(was->value)) != 0;
 }
 
+static bool somebody_listens(const struct machine *machine)
+{
+	return machine->server && rpc_server_has_subscriber(machine->server, "memory.usage");
+}
+
+static void tell(struct machine *machine, const struct api_usage *now)
+{
+	machine->usage.told = *now;
+	machine->usage.told_ns = clock_now_ns();
+	events_publish(machine, "memory.usage", api_usage_to_json(now));
+}
+
 static void on_usage_timer(uv_timer_t *timer)
 {
 	struct machine *machine = timer->data;
@@ -142,7 +166,7 @@ static void on_usage_timer(uv_timer_t *timer)
 	uint64_t now_ns = clock_now_ns();
 	struct api_usage now;
 
-	if (!machine->server || !rpc_server_has_subscriber(machine->server, "memory.usage")) {
+	if (!somebody_listens(machine)) {
 		glue->told = (struct api_usage){ 0 }; /* U3 */
 		return;
 	}
@@ -151,9 +175,31 @@ static void on_usage_timer(uv_timer_t *timer)
 	    (now_ns - glue->told_ns < USAGE_CALM_MS * NS_PER_MS ||
 	     !moved_at_all(&glue->told, &now)))
 		return;
-	glue->told = now;
-	glue->told_ns = now_ns;
-	events_publish(machine, "memory.usage", api_usage_to_json(&now));
+	tell(machine, &now);
+}
+
+static void on_hurry(uv_timer_t *timer) /* U4 */
+{
+	struct machine *machine = timer->data;
+	struct api_usage now;
+
+	if (!somebody_listens(machine))
+		return;
+	usage_read(machine, &now);
+	tell(machine, &now);
+}
+
+void usage_hurry(struct machine *machine)
+{
+	struct usage_glue *glue = &machine->usage;
+	uint64_t since_ms = (clock_now_ns() - glue->told_ns) / NS_PER_MS;
+
+	if (!glue->is_up || uv_is_active((uv_handle_t *)&glue->hurry))
+		return;
+	if (since_ms >= HURRY_MS)
+		on_hurry(&glue->hurry);
+	else
+		(void)uv_timer_start(&glue->hurry, on_hurry, HURRY_MS - since_ms, 0);
 }
 
 int usage_start(struct machine *machine, struct err *err)
@@ -161,11 +207,16 @@ int usage_start(struct machine *machine, struct err *err)
 	(void)err;
 	(void)uv_timer_init(&machine->control.uv, &machine->usage.timer);
 	machine->usage.timer.data = machine;
+	(void)uv_timer_init(&machine->control.uv, &machine->usage.hurry);
+	machine->usage.hurry.data = machine;
+	machine->usage.is_up = true;
 	(void)uv_timer_start(&machine->usage.timer, on_usage_timer, 0, USAGE_EVENT_MS);
 	return 0;
 }
 
 void usage_stop(struct machine *machine)
 {
+	machine->usage.is_up = false;
+	loop_close_handle((uv_handle_t *)&machine->usage.hurry);
 	loop_close_handle((uv_handle_t *)&machine->usage.timer);
 }

@@ -14,14 +14,18 @@
 struct machine;
 
 struct usage_glue {
-	uv_timer_t timer;
+	uv_timer_t timer, hurry;
 	struct api_usage told; /* in the last event */
 	uint64_t told_ns;
+	bool is_up;
 };
 
 /* Parts of build.c: the last that is up. */
 int usage_start(struct machine *machine, struct err *err);
 void usage_stop(struct machine *machine);
+
+/* Somebody waits for a larger grant: tell the numbers now, and not when they are due. */
+void usage_hurry(struct machine *machine);
 
 /* The numbers now. */
 void usage_read(const struct machine *machine, struct api_usage *ret_usage);

@@ -44,8 +44,11 @@ static int back_frame(struct ram *ram, uint64_t offset_bytes, const struct page_
 	uint64_t block = offset_bytes >> BLOCK_SHIFT;
 
 	for (;;) {
+		if (engine_growth(ram, offset_bytes) == GROWTH_HELD)
+			return -ENOSPC;
 		switch (block_touch(ram, offset_bytes, run, NULL)) {
 		case TOUCH_MAPPED: return 0;
+		case TOUCH_HELD: return -ENOSPC;
 		case TOUCH_NO_MEMORY:
 			if (!engine_make_room(ram))
 				return -ENOSPC;
@@ -65,6 +68,16 @@ static int back_frame(struct ram *ram, uint64_t offset_bytes, const struct page_
 	}
 }
 
+/* As much of a run as the grant allows, and at least a page: the next one is asked for anew. */
+static uint64_t run_pages(struct ram *ram, uint64_t wanted_pages)
+{
+	uint64_t room_bytes = engine_room_bytes(ram);
+
+	if (room_bytes == GRANT_NONE || bytes_to_pages(room_bytes) >= wanted_pages)
+		return wanted_pages;
+	return bytes_to_pages(room_bytes) ? bytes_to_pages(room_bytes) : 1;
+}
+
 /* A device says how much it wants: no need to guess a run. */
 static int back_pages(struct ram *ram, uint64_t first, uint64_t end)
 {
@@ -75,6 +88,7 @@ static int back_pages(struct ram *ram, uint64_t first, uint64_t end)
 		struct page_run run = { .first = first,
 					.count = (end < block_end ? end : block_end) - first };
 
+		run.count = run_pages(ram, run.count);
 		result = back_frame(ram, pages_to_bytes(first), &run);
 	}
 	return result;

@@ -18,6 +18,7 @@
 enum touch {
 	TOUCH_MAPPED,	 /* there and mapped; who slept was woken */
 	TOUCH_NO_MEMORY, /* the host has no frame: try again */
+	TOUCH_HELD,	 /* the VM may not take one now: the same. Not block_touch()'s */
 	TOUCH_SWAPPED,	 /* it was SWAPPED and is READING now: the caller has it read back */
 	TOUCH_READING,	 /* somebody reads it back already, and will wake who sleeps */
 	TOUCH_FAILED	 /* an error that no retry mends */

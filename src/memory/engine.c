@@ -27,10 +27,72 @@ bool engine_make_room(struct ram *ram)
 	return false;
 }
 
-bool engine_may_grow(struct ram *ram, uint64_t block)
+/* On 2 MiB memory the states say it; of 4 KiB memory the file knows. */
+static uint64_t held_bytes(const struct ram *ram)
 {
-	return !ram->swapper || frame_state_of(frames_peek(&ram->frames, block)) != FRAME_ABSENT ||
-	       swapper_may_grow(ram->swapper);
+	const struct frames *frames = &ram->frames;
+	uint64_t blocks = frames->block_count;
+
+	if (ram->known.words)
+		return ram_resident_bytes(ram);
+	blocks -= atomic_load_explicit(&frames->in_state[FRAME_ABSENT], memory_order_relaxed);
+	return (blocks -
+		atomic_load_explicit(&frames->in_state[FRAME_SWAPPED], memory_order_relaxed))
+	       << BLOCK_SHIFT;
+}
+
+uint64_t engine_room_bytes(struct ram *ram)
+{
+	return grant_is_none(&ram->grant) ? GRANT_NONE
+					  : grant_room_bytes(&ram->grant, held_bytes(ram));
+}
+
+/* What a touch of @offset_bytes in a block of @state takes of the host; 0: it is there. */
+static uint64_t bytes_to_take(const struct ram *ram, enum frame_state state, uint64_t offset_bytes)
+{
+	uint64_t page = bytes_to_pages(offset_bytes);
+
+	if (state == FRAME_SWAPPED)
+		return BLOCK_BYTES;
+	if (!ram->known.words)
+		return state == FRAME_ABSENT ? BLOCK_BYTES : 0;
+	return state == FRAME_READING || known_find_set(&ram->known, page, page + 1) == page
+		       ? 0
+		       : GUEST_PAGE_BYTES;
+}
+
+/* The swapper makes room for what it brings back, as long as it can. */
+static bool is_swappers(const struct ram *ram, enum frame_state state)
+{
+	return state == FRAME_SWAPPED && ram->swapper && swapper_can_make_room(ram->swapper);
+}
+
+/* What was only prepared goes first. */
+static bool is_beyond_grant(struct ram *ram, uint64_t wanted_bytes)
+{
+	bool held = wanted_bytes > engine_room_bytes(ram);
+
+	if (held && ram->keeper && keeper_give_back(ram->keeper) > 0)
+		held = wanted_bytes > engine_room_bytes(ram);
+	if (grant_note_wanted(&ram->grant, held) && held && ram->events.wanting)
+		ram->events.wanting(ram->events.ctx);
+	return held;
+}
+
+enum growth engine_growth(struct ram *ram, uint64_t offset_bytes)
+{
+	enum frame_state state;
+	uint64_t wanted_bytes;
+
+	if (!ram->swapper && grant_is_none(&ram->grant))
+		return GROWTH_FREE;
+	state = frame_state_of(frames_peek(&ram->frames, offset_bytes >> BLOCK_SHIFT));
+	if (state == FRAME_ABSENT && ram->swapper && !swapper_may_grow(ram->swapper))
+		return GROWTH_SWAPS;
+	wanted_bytes = bytes_to_take(ram, state, offset_bytes);
+	if (wanted_bytes == 0 || grant_is_none(&ram->grant) || is_swappers(ram, state))
+		return GROWTH_FREE;
+	return is_beyond_grant(ram, wanted_bytes) ? GROWTH_HELD : GROWTH_FREE;
 }
 
 bool engine_read_back(struct ram *ram, uint64_t block)
@@ -146,10 +208,18 @@ static void read_states(const struct ram *ram, struct ram_statistics *statistics
 	statistics->fresh_bytes = atomic_load(&ram->frames.fresh_blocks) << BLOCK_SHIFT;
 }
 
+static void read_grant(const struct ram *ram, struct ram_statistics *statistics)
+{
+	uint64_t most = grant_most_bytes(&ram->grant);
+
+	statistics->grant_most_bytes = most == GRANT_NONE ? 0 : most;
+}
+
 void ram_read_statistics(const struct ram *ram, struct ram_statistics *ret_statistics)
 {
 	*ret_statistics = (struct ram_statistics){ 0 };
 	read_states(ram, ret_statistics);
+	read_grant(ram, ret_statistics);
 	if (ram->pager)
 		pager_read_statistics(ram->pager, ret_statistics);
 	if (ram->keeper)
@@ -173,10 +243,22 @@ int ram_set_limit(struct ram *ram, uint64_t limit_bytes)
 	return 0;
 }
 
-void ram_set_grant(struct ram *ram, uint64_t grant_bytes)
+/* Without a pager all was taken, or nobody knows who takes. */
+void ram_set_grant(struct ram *ram, uint64_t grant_bytes, uint64_t slack_bytes)
 {
-	if (ram->keeper)
-		keeper_set_grant(ram->keeper, grant_bytes);
+	if (!ram->pager)
+		return;
+	grant_set(&ram->grant, grant_bytes, slack_bytes, held_bytes(ram));
+	keeper_set_grant(ram->keeper, grant_bytes);
+	engine_arrived(ram); /* whoever waits may look again */
+}
+
+bool ram_wants_grant(const struct ram *ram)
+{
+	uint64_t held = held_bytes(ram), most = grant_most_bytes(&ram->grant);
+
+	return atomic_load(&ram->grant.wanted) && most != GRANT_NONE &&
+	       held + (ram->known.words ? GUEST_PAGE_BYTES : BLOCK_BYTES) > most;
 }
 
 bool ram_has_pager(const struct ram *ram)

@@ -9,9 +9,10 @@
  *
  * Design. The guest view is registered for missing and minor faults. Whoever touches an unmapped
  * frame sleeps; this thread gets a message and does what the block's state asks (block_touch()):
- * most touches end there, mapped. One that cannot be answered now, because the host has no frame or
- * because a swap worker reads the block, is kept in `sleepers`, and looked at again when somebody
- * pokes, and every RETRY_MS while the host has no frame: memory may return from anywhere.
+ * most touches end there, mapped. One that cannot be answered now, because the host has no frame, or
+ * none for this VM (grant.c), or because a swap worker reads the block, is kept in `sleepers`, and
+ * looked at again when somebody pokes, and every RETRY_MS while there is no frame: memory may return
+ * from anywhere.
  *
  * Invariants
  *  P1  This thread never touches the guest view; it would wait for itself. It does no I/O, takes no
@@ -19,8 +20,8 @@
  *  P2  What it does follows from the state, never from the kind of the message: messages go stale.
  *  P3  Every message read is answered at once or in `sleepers` until it is. When there is no room,
  *      messages stay in the kernel until there is: their senders sleep on.
- *  P4  `starved(true)` and `starved(false)` alternate, both from this thread. With swap the first is
- *      told only when TELL_AFTER_NS have not helped.
+ *  P4  `starved(true)` and `starved(false)` alternate, both from this thread. With swap, or at the end
+ *      of a grant, the first is told only when TELL_AFTER_NS have not helped.
  *
  * Stall. The time from the message's arrival (as far as we can see it: when we woke up for it) to
  * the mapping, summed over all messages: what vCPUs and devices waited for us. The kernel's own
@@ -58,7 +59,14 @@ enum { MAX_SLEEPERS = 2048, RETRY_MS = 2, MESSAGES_PER_READ = 16, PAGER_NICE = -
 struct sleeper {
 	uint64_t offset_bytes;
 	uint64_t since_ns;
-	bool starving; /* the host had no frame when we last looked */
+	bool starving; /* there was no frame for it when we last looked */
+	bool held;     /* because of the VM's grant */
+};
+
+/* A time that goes on, or not; written by the thread. */
+struct spell {
+	_Atomic uint64_t since_ns; /* 0: not now */
+	_Atomic uint64_t past_ns;
 };
 
 struct pager {
@@ -73,9 +81,9 @@ struct pager {
 	struct watched watched;
 
 	/* Written by the thread, read by any. */
-	_Atomic uint64_t faults, stall_ns, kept_waiting_ns, starved_ns, ahead_hits;
-	_Atomic uint64_t asleep, asleep_since_sum_ns,
-		starving_since_ns; /* of those who sleep now */
+	_Atomic uint64_t faults, stall_ns, kept_waiting_ns, ahead_hits;
+	_Atomic uint64_t asleep, asleep_since_sum_ns; /* of those who sleep now */
+	struct spell starved, over_grant;	      /* at most one of them goes on */
 };
 
 static void add(_Atomic uint64_t *counter, uint64_t value)
@@ -105,9 +113,11 @@ static bool settle(struct pager *pager, const struct sleeper *sleeper, const str
 
 	if (ram->keeper)
 		keeper_hurry(ram->keeper, block);
-	*ret_touch = TOUCH_NO_MEMORY;
-	if (!engine_may_grow(ram, block))
-		return true;
+	switch (engine_growth(ram, sleeper->offset_bytes)) {
+	case GROWTH_FREE: break;
+	case GROWTH_SWAPS: *ret_touch = TOUCH_NO_MEMORY; return true;
+	case GROWTH_HELD: *ret_touch = TOUCH_HELD; return true;
+	}
 	do
 		*ret_touch = block_touch(ram, sleeper->offset_bytes, run, &was_fresh);
 	while (*ret_touch == TOUCH_NO_MEMORY && engine_make_room(ram));
@@ -120,9 +130,15 @@ static bool settle(struct pager *pager, const struct sleeper *sleeper, const str
 	return *ret_touch != TOUCH_FAILED;
 }
 
+static void set_why(struct sleeper *sleeper, enum touch touch)
+{
+	sleeper->held = touch == TOUCH_HELD;
+	sleeper->starving = sleeper->held || touch == TOUCH_NO_MEMORY;
+}
+
 static void put_to_sleep(struct pager *pager, struct sleeper sleeper, enum touch touch)
 {
-	sleeper.starving = touch == TOUCH_NO_MEMORY;
+	set_why(&sleeper, touch);
 	pager->starving_count += sleeper.starving;
 	pager->sleepers[pager->sleeper_count++] = sleeper;
 	add(&pager->asleep, 1);
@@ -140,19 +156,22 @@ static void count_awake(struct pager *pager, const struct sleeper *sleeper, uint
 /* Oldest first. Once the host has no frame for one, the others who need one are not tried. */
 static bool look_again(struct pager *pager)
 {
+	enum touch touch, none = TOUCH_NO_MEMORY;
 	unsigned kept = 0, starving = 0;
 
 	for (unsigned i = 0; i < pager->sleeper_count; i++) {
 		struct sleeper sleeper = pager->sleepers[i];
-		enum touch touch = TOUCH_NO_MEMORY;
 
+		touch = none;
 		if (!(starving && sleeper.starving) && !settle(pager, &sleeper, NULL, &touch))
 			return false;
 		if (touch == TOUCH_MAPPED) {
 			count_awake(pager, &sleeper, clock_now_ns());
 			continue;
 		}
-		sleeper.starving = touch == TOUCH_NO_MEMORY;
+		set_why(&sleeper, touch);
+		if (sleeper.starving)
+			none = touch;
 		starving += sleeper.starving;
 		pager->sleepers[kept++] = sleeper;
 	}
@@ -161,30 +180,43 @@ static bool look_again(struct pager *pager)
 	return true;
 }
 
-static gpa_t starving_gpa(const struct pager *pager)
+/* The one who stands for all that there is no frame for; NULL: a block that is read back does. */
+static const struct sleeper *first_starving(const struct pager *pager)
 {
 	for (unsigned i = 0; i < pager->sleeper_count; i++)
-		if (pager->sleepers[i].starving || pager->starving_count == 0)
-			return ram_layout_gpa(&pager->ram->layout, pager->sleepers[i].offset_bytes);
-	return GPA(0);
+		if (pager->sleepers[i].starving)
+			return &pager->sleepers[i];
+	return NULL;
 }
 
-static void note_starving(struct pager *pager, bool starving)
+static gpa_t starving_gpa(const struct pager *pager)
 {
-	uint64_t since_ns = atomic_load(&pager->starving_since_ns);
+	const struct sleeper *sleeper = first_starving(pager);
 
-	if (starving == (since_ns != 0))
-		return;
-	if (!starving)
-		add(&pager->starved_ns, clock_now_ns() - since_ns);
-	atomic_store(&pager->starving_since_ns, starving ? clock_now_ns() : 0);
+	if (!sleeper && pager->sleeper_count)
+		sleeper = &pager->sleepers[0];
+	return sleeper ? ram_layout_gpa(&pager->ram->layout, sleeper->offset_bytes) : GPA(0);
 }
 
-/* With swap, some block of ours leaves in a moment: a famine is when none does. */
+static void note_spell(struct spell *spell, bool goes_on)
+{
+	uint64_t since_ns = atomic_load(&spell->since_ns);
+
+	if (goes_on == (since_ns != 0))
+		return;
+	if (!goes_on)
+		add(&spell->past_ns, clock_now_ns() - since_ns);
+	atomic_store(&spell->since_ns, goes_on ? clock_now_ns() : 0);
+}
+
+/* With swap, some block of ours leaves in a moment, and a larger grant comes in one: a famine is when
+ * nothing does. */
 static bool is_news(const struct pager *pager)
 {
-	return !pager->ram->swapper ||
-	       clock_now_ns() - atomic_load(&pager->starving_since_ns) >= TELL_AFTER_NS;
+	uint64_t held_ns = atomic_load(&pager->over_grant.since_ns);
+	uint64_t since_ns = held_ns ? held_ns : atomic_load(&pager->starved.since_ns);
+
+	return (!held_ns && !pager->ram->swapper) || clock_now_ns() - since_ns >= TELL_AFTER_NS;
 }
 
 static void tell(struct pager *pager)
@@ -192,8 +224,10 @@ static void tell(struct pager *pager)
 	const struct ram_events *events = &pager->ram->events;
 	bool starving = pager->starving_count > 0 ||
 			(pager->sleeper_count > 0 && engine_is_starving(pager->ram));
+	bool held = pager->starving_count > 0 && first_starving(pager)->held;
 
-	note_starving(pager, starving);
+	note_spell(&pager->over_grant, held);
+	note_spell(&pager->starved, starving && !held);
 	if (starving == pager->told || (starving && !is_news(pager))) /* P4 */
 		return;
 	pager->told = starving;
@@ -222,7 +256,7 @@ static const struct page_run *run_around(struct pager *pager, const struct sleep
 	if (ram->layout.frame_bytes != GUEST_PAGE_BYTES)
 		return NULL;
 	*ret_run = runs_touched(&pager->runs, page, page_count, count_there(ram, page, page_count));
-	return ret_run;
+	return pages_to_bytes(ret_run->count) <= engine_room_bytes(pager->ram) ? ret_run : NULL;
 }
 
 static bool serve_message(struct pager *pager, const struct uffd_msg *message, uint64_t now_ns)
@@ -271,7 +305,7 @@ static bool read_messages(struct pager *pager, uint64_t now_ns)
 
 static bool is_starving(const struct pager *pager)
 {
-	return atomic_load(&pager->starving_since_ns) != 0;
+	return atomic_load(&pager->starved.since_ns) || atomic_load(&pager->over_grant.since_ns);
 }
 
 enum turn { TURN_AGAIN, TURN_STOP, TURN_FAILED };
@@ -391,10 +425,17 @@ static uint64_t read_counter(const _Atomic uint64_t *counter)
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
+static uint64_t spell_ns(const struct spell *spell, uint64_t now_ns)
+{
+	uint64_t since_ns = read_counter(&spell->since_ns);
+
+	return read_counter(&spell->past_ns) +
+	       (since_ns && since_ns < now_ns ? now_ns - since_ns : 0);
+}
+
 void pager_read_statistics(const struct pager *pager, struct ram_statistics *statistics)
 {
 	uint64_t now_ns = clock_now_ns();
-	uint64_t starving_since_ns = read_counter(&pager->starving_since_ns);
 	uint64_t asleep_ns =
 		read_counter(&pager->asleep) * now_ns - read_counter(&pager->asleep_since_sum_ns);
 
@@ -402,6 +443,6 @@ void pager_read_statistics(const struct pager *pager, struct ram_statistics *sta
 	statistics->ahead_hits = read_counter(&pager->ahead_hits);
 	statistics->stall_ns = read_counter(&pager->stall_ns) + asleep_ns;
 	statistics->kept_waiting_ns = read_counter(&pager->kept_waiting_ns) + asleep_ns;
-	statistics->starved_ns = read_counter(&pager->starved_ns) +
-				 (starving_since_ns ? now_ns - starving_since_ns : 0);
+	statistics->starved_ns = spell_ns(&pager->starved, now_ns);
+	statistics->over_grant_ns = spell_ns(&pager->over_grant, now_ns);
 }

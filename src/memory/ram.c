@@ -217,6 +217,7 @@ int ram_open(const struct ram_config *config, struct ram **ret_ram, struct err *
 	if (!ram)
 		return err_set(err, -ENOMEM, "guest RAM: out of memory");
 	ram->fd = ram->uffd = -1;
+	grant_init(&ram->grant);
 	init_arrival(ram);
 	result = ram_init(ram, config, err);
 	if (result) {

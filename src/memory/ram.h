@@ -26,9 +26,12 @@ enum { BLOCK_PAGES = 512, BLOCK_PAGE_WORDS = BLOCK_PAGES / 64 };
 /* What the memory tells and asks by itself, on its own threads; each may be NULL. They return at
  * once. */
 struct ram_events {
-	/* A frame at @gpa is wanted and the pool is empty (true); the last such frame was found
-	 * (false). Whoever touched it sleeps in between. */
+	/* A frame at @gpa is wanted, and the pool is empty or the grant used up (true); the last such
+	 * frame was found (false). Whoever touched it sleeps in between. */
 	void (*starved)(void *ctx, gpa_t gpa, bool starving);
+	/* Somebody waits who would take a frame beyond what ram_set_grant() allows. Told at once, and
+	 * again after something was taken, or granted, in between. */
+	void (*wanting)(void *ctx);
 	/* Page faults are not answered any more: the VM has to end. */
 	void (*failed)(void *ctx, const char *why);
 	/* The block at @gpa cannot be read back from swap now (true); it could at last (false).
@@ -77,7 +80,9 @@ struct ram_statistics {
 		kept_waiting_ns; /* of it, by touches that could not be answered at once: the host had
 				   * no frame, or the block was in swap */
 	uint64_t starved_ns;	 /* of it, because the host had no frame */
-	uint64_t ahead_hits;	 /* first touches that found a prepared block */
+	uint64_t over_grant_ns;	   /* of it, because the VM's grant allows no more */
+	uint64_t grant_most_bytes; /* now: what the VM may hold by its grant; 0: there is none */
+	uint64_t ahead_hits;	   /* first touches that found a prepared block */
 	uint64_t swap_out_bytes, swap_in_bytes;	   /* of guest RAM, moved */
 	uint64_t swap_out_zero_bytes;		   /* of it, all zeros: nothing was stored */
 	uint64_t swap_out_famine_bytes;		   /* of it, why: the host had no frame, */
@@ -138,9 +143,21 @@ enum frame_state ram_block_state(const struct ram *ram, uint64_t block);
  * limit. Returns at once; -EOPNOTSUPP: there is no swap. Any thread. */
 int ram_set_limit(struct ram *ram, uint64_t limit_bytes);
 
-/* What the VM may have of the host: nothing that would take it beyond that is prepared ahead, and what
- * is prepared goes back first. The guest itself is the balloon's matter. 0: no grant. Any thread. */
-void ram_set_grant(struct ram *ram, uint64_t grant_bytes);
+/**
+ * ram_set_grant() - the most that the VM may hold of the host; while the guest runs
+ * @grant_bytes: 0: no grant from now on
+ * @slack_bytes: held beyond that without waiting, so that a guest that gives back can run
+ *
+ * A VM that holds more keeps it, but gets nothing more, beyond the slack, before it holds less. Who would
+ * take a frame too many waits as for an empty pool, until there is a larger grant or until something
+ * was given back. Nothing beyond the grant itself is prepared ahead, and what is prepared goes back first;
+ * with swap, cold blocks go after that. Without a pager nothing is done.
+ * Any thread, one at a time; returns at once.
+ */
+void ram_set_grant(struct ram *ram, uint64_t grant_bytes, uint64_t slack_bytes);
+
+/* Is somebody waiting for a larger grant now? Any thread. */
+bool ram_wants_grant(const struct ram *ram);
 
 /* Bytes of the host's memory that the backing file holds now (exact; one fstat). Any thread. */
 uint64_t ram_resident_bytes(const struct ram *ram);

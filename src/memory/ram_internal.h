@@ -28,6 +28,7 @@
 #include <pthread.h>
 
 #include "memory/frames.h"
+#include "memory/grant.h"
 #include "memory/known.h"
 #include "memory/ram.h"
 #include "memory/rights.h"
@@ -60,6 +61,7 @@ struct ram {
 	struct userfaultfd_rights rights; /* what made it so */
 	char why_no_pager[3 * RIGHTS_TEXT_BYTES];
 	bool reserved; /* every frame was taken at the start */
+	struct grant grant;
 
 	/* engine.c: */
 	struct pager *pager;	 /* NULL without userfaultfd */
@@ -84,9 +86,17 @@ bool engine_make_room(struct ram *ram);
 /* @block is READING: have it read. False: not now, nothing was begun. Any thread. */
 bool engine_read_back(struct ram *ram, uint64_t block);
 
-/* May a touch of @block be answered now, or would it be beyond the VM's own limit? False: ask again
- * when engine_arrived() has been called. Any thread. */
-bool engine_may_grow(struct ram *ram, uint64_t block);
+/* May a touch of @offset_bytes be answered now? Else ask again when engine_arrived() has been called, or
+ * in a little while. Any thread. */
+enum growth {
+	GROWTH_FREE,
+	GROWTH_SWAPS, /* it would be beyond the VM's own limit: a block of its own goes first */
+	GROWTH_HELD   /* it would be beyond its grant, and nothing of its own can go */
+};
+enum growth engine_growth(struct ram *ram, uint64_t offset_bytes);
+
+/* How much the VM may take beyond what it holds, by its grant. */
+uint64_t engine_room_bytes(struct ram *ram);
 
 /* The pager's, after each touch that it answered. */
 void engine_touched(struct ram *ram, uint64_t block);

@@ -71,6 +71,17 @@ uint64_t swapper_in_ram_blocks(const struct swapper *swapper)
 	       atomic_load(&frames->in_state[FRAME_SAMPLED]);
 }
 
+/* The VM's own limit, and its grant; 0: neither. */
+static uint64_t limit_of(const struct swapper *swapper)
+{
+	uint64_t limit_bytes = atomic_load_explicit(&swapper->limit_bytes, memory_order_relaxed);
+	uint64_t most_bytes = grant_most_bytes(&swapper->ram->grant);
+
+	if (most_bytes == GRANT_NONE || (limit_bytes && limit_bytes < most_bytes))
+		return limit_bytes;
+	return most_bytes;
+}
+
 struct pressure_now swapper_pressure_now(const struct swapper *swapper)
 {
 	uint64_t now_ns = clock_now_ns();
@@ -78,7 +89,7 @@ struct pressure_now swapper_pressure_now(const struct swapper *swapper)
 	return (struct pressure_now){
 		.now_ns = now_ns,
 		.held_bytes = ram_resident_bytes(swapper->ram),
-		.limit_bytes = atomic_load(&swapper->limit_bytes),
+		.limit_bytes = limit_of(swapper),
 		.block_bytes = BLOCK_BYTES,
 		.waiting = atomic_load(&swapper->starving) > 0 ||
 			   (swapper->wanted_ns && now_ns - swapper->wanted_ns < WANTED_NS),
@@ -123,7 +134,10 @@ static void do_job(struct swapper *swapper, struct swap_thread *thread, const st
 static uint64_t look_again_ns(const struct swapper *swapper)
 {
 	struct pressure_now now = swapper_pressure_now(swapper);
-	bool is_bounded = now.limit_bytes || swapper->pressure.ceiling_bytes != PRESSURE_NONE;
+	uint64_t limit_bytes = atomic_load_explicit(&swapper->limit_bytes, memory_order_relaxed);
+	/* A grant is no reason to look: who comes near it wakes us (swapper_may_grow). */
+	bool is_bounded = limit_bytes || swapper->pressure.ceiling_bytes != PRESSURE_NONE ||
+			  (now.limit_bytes && pressure_calm_ns(&swapper->pressure, &now) < CALM_NS);
 
 	if (!swapper_can_evict(swapper, UINT64_MAX - 1))
 		return IDLE_NS;
@@ -344,7 +358,7 @@ bool swapper_read(struct swapper *swapper, uint64_t block)
 /* Over the limit, nobody waits for the next look at the clock. */
 static bool is_over_limit(const struct swapper *swapper)
 {
-	uint64_t limit_bytes = atomic_load_explicit(&swapper->limit_bytes, memory_order_relaxed);
+	uint64_t limit_bytes = limit_of(swapper);
 
 	return limit_bytes && ram_resident_bytes(swapper->ram) > limit_bytes;
 }
@@ -371,9 +385,14 @@ void swapper_want_frames(struct swapper *swapper)
 	wake_all(&swapper->wake);
 }
 
+bool swapper_can_make_room(const struct swapper *swapper)
+{
+	return swapper_can_evict(swapper, clock_now_ns());
+}
+
 bool swapper_may_grow(struct swapper *swapper)
 {
-	uint64_t limit_bytes = atomic_load_explicit(&swapper->limit_bytes, memory_order_relaxed);
+	uint64_t limit_bytes = limit_of(swapper);
 
 	if (!limit_bytes || !swapper_can_evict(swapper, clock_now_ns()) ||
 	    ram_resident_bytes(swapper->ram) < limit_bytes)

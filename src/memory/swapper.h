@@ -33,6 +33,9 @@ void swapper_want_frames(struct swapper *swapper);
  * thread, never blocks. */
 bool swapper_may_grow(struct swapper *swapper);
 
+/* Can anything be evicted now, as far as we know? Any thread. */
+bool swapper_can_make_room(const struct swapper *swapper);
+
 /* A read waits for a frame now. Any thread. */
 bool swapper_is_starving(const struct swapper *swapper);
 

@@ -24,6 +24,10 @@
  *  4  Differences inside the dead band (above a grant: a smaller one) move nothing, but a demand above
  *     the target that can be met always does. One that cannot be met would follow each breath of a shared pool.
  *  5  In the boot grace a target never falls, and never lies below startup.
+ *  6  What the guest has above its grant and never touched is asked for at once: to hand it over costs the
+ *     guest nothing, and it keeps the dead band of it. A guest that fills its memory with a cache
+ *     would otherwise come to the end of its grant before the balloon has told it where that is, and
+ *     wait there, instead of giving up its cache. It needs a driver, but no statistics.
  * Not done: no target below what the guest has because statistics are missing, ever. A guest that
  * says nothing keeps what it has; when the host is short it is swapped (swap_plan.c).
  */
@@ -204,12 +208,26 @@ static bool is_near(const struct policy_tick *tick, const struct move *move, uin
 	       (!tick->input->has_grant || less(base, grant) < band);
 }
 
+/* 6: of @base, what it may keep without having touched it. */
+static uint64_t touched_part(const struct policy_tick *tick, uint64_t base)
+{
+	const struct policy_input *input = tick->input;
+	uint64_t touched = input->held_bytes + input->swapped_bytes + tick->band_bytes;
+	uint64_t grant = align_down(input->grant_bytes, tick->settings->frame_bytes);
+
+	if (!input->has_grant || !input->has_held || !input->driver_ready || tick->in_grace ||
+	    hold_holds(&tick->state->cannot))
+		return base;
+	return least(base, most(most(grant, tick->lower_bytes), tick_frames_up(tick, touched)));
+}
+
 static void shrink(struct policy_tick *tick, struct move *move, uint64_t kept)
 {
-	uint64_t base = least(kept, tick->assigned_bytes);
+	uint64_t has = least(kept, tick->assigned_bytes), base = touched_part(tick, has);
 	enum policy_rule ban = shrink_ban(tick), held;
 
-	move->rule = ban;
+	move->rule = base < has ? POLICY_RULE_GRANT : ban;
+	move->target_bytes = least(move->target_bytes, base < has ? base : kept);
 	if (ban != POLICY_RULE_SETTLED) {
 		tick->state->shrink_credit_bytes = 0;
 		return;

@@ -68,6 +68,9 @@ enum policy_claim {
 enum host_state { HOST_CLEAR, HOST_SOFT, HOST_HARD, HOST_LOW, HOST_STATE_COUNT };
 extern const char *const host_state_names[HOST_STATE_COUNT];
 
+/* Held beyond a grant without waiting: who holds so much more gets no frame any more. */
+uint64_t policy_grant_slack_bytes(uint64_t grant_bytes);
+
 /* What is known at a moment. An absent input is absent, not zero: has_... and `present`. */
 struct policy_input {
 	uint64_t now_ns;	 /* monotonic */
@@ -91,7 +94,9 @@ struct policy_input {
 	bool has_active;
 	uint32_t active_percent;
 	bool can_swap;
-	uint64_t swapped_bytes;	 /* now */
+	uint64_t swapped_bytes; /* now */
+	bool has_held;
+	uint64_t held_bytes; /* of the host, now: what the guest touched and did not give back */
 	uint64_t refault_blocks; /* counter: blocks brought back because they were touched */
 
 	/* the host */

@@ -39,6 +39,14 @@ static const struct {
 	{ 128, 8, 2 }, { 512, 40, 4 }, { 2048, 104, 8 }, { 8192, 232, 16 }, { UINT64_MAX, 488, 32 },
 };
 
+uint64_t policy_grant_slack_bytes(uint64_t grant_bytes)
+{
+	uint64_t bytes = most(percent_of(grant_bytes, POLICY_GRANT_SLACK_PERCENT),
+			      POLICY_GRANT_SLACK_MIB * MIB_BYTES);
+
+	return least(bytes, grant_bytes / POLICY_GRANT_SLACK_PART);
+}
+
 uint64_t policy_floor_bytes(uint64_t maximum_bytes)
 {
 	unsigned row = 0;

@@ -100,13 +100,13 @@ static void add_engine(const struct fake *fake, json_t *memory)
 
 	(void)json_object_update_new(
 		memory,
-		json_pack("{s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:I, s:i, s:i, s:i, s:i}",
+		json_pack("{s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:I, s:i, s:i, s:i, s:i, s:i}",
 			  "limit_bytes", (json_int_t)fake->limit_bytes, "frames", "absent",
 			  (json_int_t)(432 * MIB_BYTES) - swapped, "resident",
 			  (json_int_t)(64 * MIB_BYTES), "sampled", (json_int_t)(16 * MIB_BYTES),
 			  "writing", (json_int_t)0, "swapped", swapped, "reading", (json_int_t)0,
 			  "fresh_bytes", (json_int_t)(8 * MIB_BYTES), "faults", 1200, "stall_us",
-			  34500, "starved_us", 2500, "ahead_hits", 17));
+			  34500, "starved_us", 2500, "over_grant_us", 0, "ahead_hits", 17));
 	if (!fake->config->swap.dir)
 		return;
 	(void)json_object_update_new(

@@ -161,7 +161,7 @@ class Governor(Base):
     def test_a_vm_without_a_balloon_has_no_policy(self):
         vm = self.start("256M", "--balloon", "off")
         self.assertNotIn("policy", vm.call("vm.memory"))
-        for method in ("vm.memory.set", "vm.memory.why", "vm.memory.grant", "vm.memory.trace"):
+        for method in ("vm.memory.set", "vm.memory.why", "vm.memory.trace"):
             self.refused(UNSUPPORTED, method)
 
     def test_reserved_memory_is_never_taken_by_the_policy(self):

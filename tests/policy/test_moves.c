@@ -161,6 +161,79 @@ static void test_what_helped_is_not_kept_from_a_short_host(void **state)
 	assert_true(rig.decision.target_bytes < before);
 }
 
+/* Of 4 GiB it touched 1: the rest is no loss to it, and would be taken from others when it was touched. */
+static void test_above_a_grant_what_was_never_touched_goes_at_once(void **state)
+{
+	struct policy_rig rig = rig_new(GIB(4), HUGE_FRAME_BYTES, 60);
+
+	(void)state;
+	rig.used_bytes = MIB(800);
+	rig_tick(&rig, 1000);
+	rig.input.has_grant = rig.input.has_held = true;
+	rig.input.grant_bytes = MIB(900);
+	rig.input.held_bytes = GIB(1);
+	rig_tick(&rig, 20);
+	assert_true(rig.decision.target_bytes >= GIB(1));
+	assert_true(rig.decision.target_bytes <= GIB(1) + GIB(4) / 100 + HUGE_FRAME_BYTES);
+	assert_int_equal(rig.decision.rule, POLICY_RULE_GUEST_LAG); /* the rest when it came */
+	for (int s = 0; s < 60; s++) {
+		uint64_t had = rig_assigned(&rig);
+
+		if (rig.input.held_bytes > had)
+			rig.input.held_bytes = had;
+		rig_tick(&rig, 1000);
+	}
+	assert_true(rig_assigned(&rig) <= MIB(900) + MIB(900) / 50);
+}
+
+/* In swap is what it touched, too; and it works without statistics, but not without a driver. */
+static void test_what_is_in_swap_was_touched(void **state)
+{
+	struct policy_rig rig = rig_new(GIB(4), HUGE_FRAME_BYTES, 60);
+
+	(void)state;
+	rig.is_silent = true;
+	rig.input.has_grant = rig.input.has_held = rig.input.can_swap = true;
+	rig.input.grant_bytes = GIB(1);
+	rig.input.held_bytes = GIB(1);
+	rig.input.swapped_bytes = GIB(1);
+	rig.input.driver_ready = false;
+	rig_tick(&rig, 20);
+	assert_int_equal(rig.decision.target_bytes, GIB(4));
+	rig.input.driver_ready = true;
+	rig_tick(&rig, 20);
+	assert_true(rig.decision.target_bytes >= GIB(2));
+	assert_true(rig.decision.target_bytes <= GIB(2) + GIB(4) / 100 + HUGE_FRAME_BYTES);
+}
+
+static void test_a_booting_guest_keeps_what_it_never_touched(void **state)
+{
+	struct policy_rig rig = rig_new(GIB(4), HUGE_FRAME_BYTES, 1);
+
+	(void)state;
+	rig.input.has_grant = rig.input.has_held = true;
+	rig.input.grant_bytes = GIB(1);
+	rig.input.held_bytes = MIB(100);
+	rig_seconds(&rig, 30);
+	assert_int_equal(rig.decision.target_bytes, GIB(4));
+}
+
+static void test_the_slack_of_a_grant_is_bounded(void **state)
+{
+	(void)state;
+	assert_int_equal(policy_grant_slack_bytes(0), 0);
+	assert_int_equal(policy_grant_slack_bytes(MIB(64)), MIB(8));
+	assert_int_equal(policy_grant_slack_bytes(MIB(512)), MIB(16));
+	assert_int_equal(policy_grant_slack_bytes(GIB(100)), GIB(2));
+	assert_true(policy_grant_slack_bytes(UINT64_MAX) <= UINT64_MAX / 8);
+	for (uint64_t grant = MIB(64); grant < GIB(64);
+	     grant += grant / 3) { /* it is there to reach */
+		uint64_t band = grant / 100 * POLICY_BAND_GRANT_PERCENT;
+
+		assert_true(band <= policy_grant_slack_bytes(grant));
+	}
+}
+
 static void test_when_nobody_knows_what_it_uses_a_small_grant_takes_nothing(void **state)
 {
 	struct policy_rig rig = rig_new(GIB(4), HUGE_FRAME_BYTES, LONG_AGO_S);
@@ -233,6 +306,10 @@ int main(void)
 			test_a_demand_that_cannot_be_met_does_not_follow_each_breath_of_the_pool),
 		cmocka_unit_test(test_in_the_tick_of_a_kill_nothing_is_taken),
 		cmocka_unit_test(test_what_helped_is_not_kept_from_a_short_host),
+		cmocka_unit_test(test_above_a_grant_what_was_never_touched_goes_at_once),
+		cmocka_unit_test(test_what_is_in_swap_was_touched),
+		cmocka_unit_test(test_a_booting_guest_keeps_what_it_never_touched),
+		cmocka_unit_test(test_the_slack_of_a_grant_is_bounded),
 		cmocka_unit_test(test_when_nobody_knows_what_it_uses_a_small_grant_takes_nothing),
 		cmocka_unit_test(test_what_is_less_than_a_frame_is_not_owed),
 		cmocka_unit_test(test_a_page_now_and_then_is_no_progress),

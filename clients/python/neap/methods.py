@@ -310,7 +310,7 @@ class HostPoolsResult:
     # which soft ends), waiting (VMs that wait for memory: vm, startup_bytes), and vms: vm, uuid,
     # minimum_bytes, want_bytes, held_bytes, grant_bytes, weight, active_percent (absent when not known), rho
     # (weight per GiB that it shall have, idle memory counted four times: reclaimed from the lowest first),
-    # answering
+    # answering, waits (its guest does, for a larger grant)
     pools: Optional[List[Any]] = None
 
 
@@ -360,12 +360,17 @@ class VmMemoryResult:
     stall_us: int
     # of these, microseconds because the host had no free frame
     starved_us: int
+    # of these, microseconds because the VM's grant allowed no more
+    over_grant_us: int
     # first touches since the start that found a block prepared ahead of need
     ahead_hits: int
     # driver_ready, features, inflated_total_pages, deflated_total_pages, ignored_pages, guest_actual_pages
     balloon: Dict[str, Any]
     # the numbers that others follow, as the event memory.usage has them (api/usage.def), now
     usage: Dict[str, Any]
+    # what the VM may hold of the host now by its grant, slack included; more where it held more when the
+    # grant was made smaller, and has not given that back yet; absent when it has no grant
+    grant_most_bytes: Optional[int] = None
     # size_bytes and used_bytes of the swap file; since the start: out_bytes, in_bytes, zero_bytes (went out
     # without being stored), aborts (the guest came first), refaults, write_errors, read_errors; closed (after
     # errors nothing more goes out); absent when the VM has no swap
