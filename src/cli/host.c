@@ -154,6 +154,10 @@ static const char *why(const json_t *vm, enum out_colour *ret_colour)
 	}
 	if (grant == 0)
 		return "decides by itself";
+	if (json_is_true(json_object_get(vm, "waits"))) {
+		*ret_colour = OUT_RED;
+		return "waits: its guest touched more than its grant";
+	}
 	if (grant < want) {
 		*ret_colour = grant <= out_u64(vm, "minimum_bytes") ? OUT_RED : OUT_YELLOW;
 		return grant <= out_u64(vm, "minimum_bytes") ? "wants more: cut to its minimum"

@@ -55,6 +55,11 @@ int books_enter(struct hosted *vm, struct err *err)
 	return ret;
 }
 
+uint64_t books_first_grant_bytes(const struct hosted *vm)
+{
+	return vm->broker_vm ? broker_first_grant_bytes(vm->host->broker, vm->broker_vm) : 0;
+}
+
 void books_leave(struct hosted *vm)
 {
 	if (vm->broker_vm)

@@ -10,6 +10,9 @@ int books_admit(struct hosted *vm, bool may_wait,
 		void (*on_room)(void *vm, struct broker_vm *broker_vm),
 		struct broker_wait **ret_wait, struct err *err);
 int books_enter(struct hosted *vm, struct err *err); /* it runs already */
-void books_leave(struct hosted *vm);		     /* its process is gone */
+
+/* As broker_first_grant_bytes(). */
+uint64_t books_first_grant_bytes(const struct hosted *vm);
+void books_leave(struct hosted *vm); /* its process is gone */
 
 #endif

@@ -10,7 +10,9 @@
  *   Else it is told less at once, and more when that is TELL_PERCENT more, or all that it wants.
  *
  * Invariants
- *  G1  Told are VMs in mode auto that have told their numbers, answer, and are not reserved.
+ *  G1  Told are VMs that have told their numbers, answer, and are not reserved. Those in mode manual or
+ *      off, or without a balloon, are never asked for what they hold (the books have that as their
+ *      minimum), but they do not get more than their grant either.
  *  G2  Where wants do not fit, or the pool is short, nobody was told more than its grant in the books.
  *      Elsewhere what was told and is not held is free: what is lent is half of what is left.
  *  G3  What a VM believes is right in the end: its numbers have the grant that it lives by, and one
@@ -19,16 +21,21 @@
  *  G4  For BOOT_GRACE_S after its start or a reset a VM keeps what it starts with, whatever it is told
  *      (policy); the books have that as its minimum.
  *
+ *  G5  One that waits at its grant is taken to want a quarter more than it holds, for NEED_MS: then its
+ *      own numbers have that. It gets a tick at once, and any rise, however small; and while it waits
+ *      it is told its grant every RETELL_MS, so that it knows that it was heard (machine/grant_glue.c).
+ *
  * How far above its grant a VM can be
  *   What it gives back comes at min(5 % of what it has, 1/8 of what is too much) each second (policy):
  *   from 4 GiB to 1 GiB in 46 s, but for the slack. Its minimum and floor, and its startup memory
  *   while it boots, are its own; the books have them as its due.
- *   Slack, for good: the policy's dead band above a grant (2 % of that, at most 16 MiB or 1 % of what it
- *   has), and two blocks that were under way. What is prepared ahead of touches is no slack: it goes back first (ram_set_grant()).
- *   Beyond that is a guest that refuses, fragments what it hands over, or helps itself from the
- *   balloon. With a swap file its RAM is limited to the grant then (policy/swap_plan.c); without
- *   one nobody can do more than count it as used, and tell: memory.over, when it has more than
- *   grant and slack, and gave nothing back for OVER_MS.
+ *   Slack, for good: policy_grant_slack_bytes(). A touch beyond that waits for a larger grant
+ *   (memory/grant.c), whatever the guest does. What is prepared ahead of touches is no slack: it
+ *   goes back first.
+ *   A guest that had more when its grant was made smaller, and refuses, fragments what it hands over,
+ *   or has no driver, keeps that and gets nothing more. With a swap file its RAM is limited to the
+ *   grant then (policy/swap_plan.c); without one it is counted as used, and told: memory.over, when
+ *   it has more than grant and slack, and gave nothing back for OVER_MS.
  */
 #include "host/broker.h"
 
@@ -41,7 +48,8 @@
 #include "host/broker_internal.h"
 #include "policy/constants.h"
 
-enum { TELL_PERCENT = 2, RETELL_MS = 3000, OVER_MS = 15000, SLACK_BLOCKS = 2 };
+enum { TELL_PERCENT = 2, RETELL_MS = 3000, OVER_MS = 15000, NEED_MS = 5000 };
+enum { SOON_MS = 50, HURRY_GAP_MS = 20 };
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -119,6 +127,11 @@ void broker_remove(struct broker *broker, struct broker_vm *vm)
 	broker->wants_tick = true;
 }
 
+uint64_t broker_first_grant_bytes(const struct broker *broker, const struct broker_vm *vm)
+{
+	return broker->config.grants && !vm->row.vm.reserved ? vm->row.startup_bytes : 0;
+}
+
 uint64_t broker_grant_bytes(const struct broker_vm *vm)
 {
 	return vm->row.told_bytes;
@@ -152,6 +165,23 @@ void broker_vm_enter_numbers(const struct broker *broker, struct broker_vm *vm)
 	if (vm->settled_ns) /* G4 */
 		row->minimum_bytes = most(row->minimum_bytes, vm->row.startup_bytes);
 	row->want_bytes = most(row->want_bytes, row->minimum_bytes);
+	if (broker->now_ns >= vm->need_until_ns)
+		vm->need_bytes = 0;
+	row->want_bytes = most(row->want_bytes, least(vm->need_bytes, row->maximum_bytes)); /* G5 */
+}
+
+/* G5 */
+static void observe_need(struct broker *broker, struct broker_vm *vm, const struct api_usage *usage)
+{
+	uint64_t held = least(vm->heard.held_bytes, vm->heard.maximum_bytes);
+	uint64_t more = most(held / 100 * POLICY_OUT_MORE_PERCENT, POLICY_BAND_MIB * MIB_BYTES);
+
+	vm->waits = api_usage_get(usage, API_USAGE_waits_for) == API_USAGE_WAITS_FOR_GRANT;
+	if (!vm->waits)
+		return;
+	vm->need_bytes = held + more;
+	vm->need_until_ns = broker->now_ns + NEED_MS * NS_PER_MS;
+	broker->wants_tick = broker->hurries = true;
 }
 
 static void observe_numbers(struct broker_vm *vm, const struct api_usage *usage)
@@ -193,12 +223,13 @@ void broker_observe(struct broker *broker, struct broker_vm *vm, const struct ap
 	observe_guest(broker, vm, usage);
 	observe_numbers(vm, usage);
 	observe_grant(broker, vm, usage);
+	observe_need(broker, vm, usage);
 	if (!vm->has_told)
 		vm->row.is_silent = false;
 	vm->has_told = true;
 	vm->row.is_starting = false;
 	vm->row.is_manual = is_manual;
-	vm->may_be_told = !is_manual && !vm->heard.reserved;
+	vm->may_be_told = !vm->heard.reserved;
 	if (is_news || vm->heard.want_bytes > vm->row.told_bytes)
 		broker->wants_tick = true;
 }
@@ -281,9 +312,16 @@ static void tell_vm(struct broker *broker, struct broker_vm *vm)
 		return;
 	if (!broker->config.grants)
 		grant_bytes = 0;
-	if (broker->config.grants ? is_news(ledger, &vm->row, grant_bytes)
-				  : vm->row.told_bytes != 0)
+	if (!broker->config.grants) {
+		if (vm->row.told_bytes != 0)
+			tell_grant(broker, vm, grant_bytes);
+	} else if (is_news(ledger, &vm->row, grant_bytes) ||
+		   (vm->waits && grant_bytes > vm->row.told_bytes)) { /* G5 */
 		tell_grant(broker, vm, grant_bytes);
+	} else if (vm->waits && broker->now_ns - vm->told_ns >= RETELL_MS * NS_PER_MS) {
+		broker->ops.grant(vm->vm, vm->row.told_bytes);
+		vm->told_ns = broker->now_ns;
+	}
 }
 
 static void tell_over(struct broker *broker, struct broker_vm *vm)
@@ -297,23 +335,15 @@ static void tell_over(struct broker *broker, struct broker_vm *vm)
 		broker->ops.tell(broker->ops.ctx, vm->vm, "memory.over", data);
 }
 
-static uint64_t slack_of(const struct broker_vm *vm)
-{
-	uint64_t band = most(POLICY_BAND_MIB * MIB_BYTES,
-			     vm->row.vm.held_bytes / 100 * POLICY_BAND_PERCENT);
-	uint64_t part =
-		most(vm->pool->frame_bytes, vm->row.told_bytes / 100 * POLICY_BAND_GRANT_PERCENT);
-
-	return least(band, part) + SLACK_BLOCKS * HUGE_FRAME_BYTES;
-}
-
 /* Does it give back what it has above its grant? */
 static void watch_over(struct broker *broker, struct broker_vm *vm)
 {
 	uint64_t held = vm->row.vm.held_bytes;
-	uint64_t may = most(vm->row.told_bytes, vm->row.vm.minimum_bytes) + slack_of(vm);
+	uint64_t told = vm->row.told_bytes;
+	uint64_t may = most(told, vm->row.vm.minimum_bytes) + policy_grant_slack_bytes(told);
 
-	if (vm->row.told_bytes == 0 || !vm->may_be_told || vm->row.is_silent || held <= may) {
+	if (told == 0 || !vm->may_be_told || vm->row.is_manual || vm->row.is_silent ||
+	    held <= may) {
 		vm->lowest_ns = 0;
 		vm->is_over = false;
 		return;
@@ -352,7 +382,7 @@ static bool matters(const struct broker_pool *pool)
 void broker_tick(struct broker *broker, uint64_t now_ns)
 {
 	broker->now_ns = now_ns;
-	broker->wants_tick = false;
+	broker->wants_tick = broker->hurries = false;
 	broker_pools_drop_unused(broker);
 	for (struct broker_pool *pool = broker->pools; pool; pool = pool->next) {
 		broker_pool_step(broker, pool);
@@ -369,6 +399,15 @@ void broker_tick(struct broker *broker, uint64_t now_ns)
 bool broker_wants_tick(const struct broker *broker)
 {
 	return broker->wants_tick;
+}
+
+unsigned broker_tick_in_ms(const struct broker *broker, uint64_t now_ns)
+{
+	uint64_t since_ms = (now_ns - broker->now_ns) / NS_PER_MS;
+
+	if (!broker->hurries)
+		return SOON_MS;
+	return since_ms < HURRY_GAP_MS ? HURRY_GAP_MS - (unsigned)since_ms : 0;
 }
 
 int broker_create(const struct broker_config *config, const struct broker_ops *ops,

@@ -74,6 +74,8 @@ void broker_remove(struct broker *broker, struct broker_vm *vm); /* its process 
 
 void broker_observe(struct broker *broker, struct broker_vm *vm, const struct api_usage *usage);
 void broker_set_silent(struct broker *broker, struct broker_vm *vm, bool is_silent);
+/* What a VM that was admitted may hold until it is told a grant: neap run --grant. 0: there is no such limit. */
+uint64_t broker_first_grant_bytes(const struct broker *broker, const struct broker_vm *vm);
 const char *broker_vm_pool(const struct broker_vm *vm);	 /* name of the pool that it belongs to */
 uint64_t broker_grant_bytes(const struct broker_vm *vm); /* as it was told; 0: none yet */
 
@@ -81,6 +83,10 @@ uint64_t broker_grant_bytes(const struct broker_vm *vm); /* as it was told; 0: n
  * somebody needs more than it was granted, or there is more to divide. @now_ns is monotonic. */
 void broker_tick(struct broker *broker, uint64_t now_ns);
 bool broker_wants_tick(const struct broker *broker);
+
+/* When it should come: soon, so that many that start do not have one each; or at once, but for a gap to
+ * the last, when a VM is held at its grant. Only if it wants one. */
+unsigned broker_tick_in_ms(const struct broker *broker, uint64_t now_ns);
 
 json_t *broker_describe(const struct broker *broker); /* host.pools' `pools`; NULL: no memory */
 

@@ -20,10 +20,13 @@ struct broker_vm {
 
 	/* What it told last: in the books from the next step on, so that all of them are of one moment. */
 	struct host_vm heard;
-	bool has_told;	     /* its numbers, ever */
-	bool may_be_told;    /* it lives by grants: mode auto, and not reserved */
-	uint64_t settled_ns; /* until then it boots: startup is its minimum; 0: it does not */
-	uint64_t resets;     /* seen last */
+	bool has_told;	  /* its numbers, ever */
+	bool may_be_told; /* it lives by grants: it is not reserved */
+	bool waits;	  /* its guest does, for a larger grant */
+	uint64_t need_bytes,
+		need_until_ns; /* it waited at its grant: it is taken to want this until then */
+	uint64_t settled_ns;   /* until then it boots: startup is its minimum; 0: it does not */
+	uint64_t resets;       /* seen last */
 	uint64_t told_ns;
 	uint64_t lowest_bytes,
 		lowest_ns; /* held since it was told less than it has; and since when */
@@ -57,7 +60,7 @@ struct broker {
 	char *root;
 	struct broker_pool *pools; /* 2M, 4K, then mounts */
 	uint64_t now_ns;	   /* of the last tick */
-	bool wants_tick;
+	bool wants_tick, hurries;
 };
 
 /* broker_pool.c */

@@ -8,8 +8,6 @@
 #include "host/contact.h"
 #include "host/host_internal.h"
 
-enum { SOON_MS = 50 };
-
 static void tell_grant(void *ctx, uint64_t grant_bytes)
 {
 	contact_tell(ctx, "vm.memory.grant",
@@ -36,13 +34,18 @@ static void on_soon(uv_timer_t *timer)
 	broker_tick(host->broker, clock_now_ns());
 }
 
-/* A VM that needs memory does not wait for the second; many that do wait for each other a little. */
+/* A VM that needs memory does not wait for the second; many that do wait for each other a little, and one
+ * that is held at its grant for next to nobody. */
 static void before_sleep(uv_prepare_t *prepare)
 {
 	struct host *host = prepare->data;
+	unsigned in_ms;
 
-	if (broker_wants_tick(host->broker) && !uv_is_active((uv_handle_t *)&host->soon))
-		(void)uv_timer_start(&host->soon, on_soon, SOON_MS, 0);
+	if (!broker_wants_tick(host->broker))
+		return;
+	in_ms = broker_tick_in_ms(host->broker, clock_now_ns());
+	if (!uv_is_active((uv_handle_t *)&host->soon) || uv_timer_get_due_in(&host->soon) > in_ms)
+		(void)uv_timer_start(&host->soon, on_soon, in_ms, 0);
 }
 
 int broker_loop_open(struct host *host, struct err *err)

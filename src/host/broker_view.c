@@ -31,6 +31,7 @@ static json_t *view_vm(const struct broker_vm *vm)
 		set_u64(view, "active_percent", row->active_percent);
 	(void)json_object_set_new(view, "rho", json_real(broker_rho(row, row->grant_bytes)));
 	(void)json_object_set_new(view, "answering", json_boolean(!vm->row.is_silent));
+	(void)json_object_set_new(view, "waits", json_boolean(vm->waits));
 	return view;
 }
 

@@ -2,8 +2,7 @@
 /* lifecycle.c - see lifecycle.h.
  *
  * Design. What happens to a VM is one of a few events, and what is done then stands in one table, by
- * the state it is in. An empty place means that the event says nothing there (a timer that was late, a
- * process that had ended already).
+ * the state it is in. An empty place: the event says nothing there (a late timer, an ended process).
  *
  *              START    ROOM   READY  GONE   STOP     KILL     ALARM    FOUND
  *  STOPPED     begin                         at_rest  at_rest           adopted
@@ -225,6 +224,7 @@ static void spawn(struct hosted *vm)
 				       .log_bytes = config->log.bytes,
 				       .log_keep = config->log.keep,
 				       .exit_path = exit_path,
+				       .grant_bytes = books_first_grant_bytes(vm),
 				       .start_timeout_ns = config->vm.ready_s * NS_PER_S };
 	struct err err = { 0 };
 

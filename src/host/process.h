@@ -44,6 +44,7 @@ struct process_start {
 	uint64_t log_bytes;    /* --log-size, and --log-keep; 0: neap's own defaults of both */
 	unsigned log_keep;
 	const char *exit_path;	   /* neap run --exit-record */
+	uint64_t grant_bytes;	   /* --grant; 0: none */
 	uint64_t start_timeout_ns; /* 0: as long as it takes */
 };
 

@@ -117,6 +117,7 @@ struct arguments {
 	const char *list[ARGS_MAX];
 	unsigned count;
 	char log_bytes[NUMBER_BYTES], log_keep[NUMBER_BYTES], ready_fd[NUMBER_BYTES];
+	char grant_bytes[NUMBER_BYTES];
 };
 
 static void add(struct arguments *args, const char *flag, const char *value)
@@ -141,6 +142,10 @@ static void make_arguments(const struct process_start *start, const char *log_pa
 		add(args, "--log-keep", args->log_keep);
 	}
 	add(args, "--exit-record", start->exit_path);
+	if (start->grant_bytes > 0) {
+		(void)snprintf(args->grant_bytes, NUMBER_BYTES, "%" PRIu64, start->grant_bytes);
+		add(args, "--grant", args->grant_bytes);
+	}
 	(void)snprintf(args->ready_fd, NUMBER_BYTES, "%d", READY_FD);
 	add(args, "--ready-fd", args->ready_fd);
 }
