@@ -163,6 +163,11 @@ static int say_no_log(const char *path)
 			EXIT_CODE_FAILED,
 			"there is no log %s: it begins when the VM is started in the background",
 			path);
+	if (errno == EACCES)
+		return out_fail(EXIT_CODE_FAILED,
+				"%s may be read by neapd's user only, and so followed; without "
+				"--follow neapd shows its end",
+				path);
 	return out_fail(EXIT_CODE_FAILED, "%s: %s", path, strerror(errno));
 }
 

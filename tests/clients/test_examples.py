@@ -129,6 +129,18 @@ def a_vm_that_cannot_be_made_is_named_and_the_others_run():
         assert "2 of 2 VMs run" in said
 
 
+def what_goes_wrong_is_said_in_a_sentence():
+    with neapd.Daemon() as daemon:
+        said = Example(daemon, "rolling_minimum.py", "tier==web", "32M").ends(2)
+        assert re.fullmatch('not begun: selector "tier==web": .*\n', said), said
+        daemon.stop()
+        template = os.path.join(EXAMPLES, "template.json")
+        for name, words in (("rolling_minimum", ["all", "32M"]), ("start_fleet", [template]), ("tide_svg", ["x.svg"])):
+            said = Example(daemon, name + ".py", *words).ends(1)
+            assert re.fullmatch(f"{name}: .* No such file or directory: '{daemon.socket()}'\n", said), said
+        daemon.start()
+
+
 def web(daemon, count):
     """VMs with the label tier=web, whose balloon somebody set by hand: they have 96 MiB of 128."""
     config = {"memory": {"maximum": "128M", "pages": "4K", "mode": "manual", "minimum": "64M"},

@@ -61,7 +61,11 @@ def main() -> int:
     parser.add_argument("--settle", type=float, default=10.0, metavar="SECONDS")
     options = parser.parse_args()
     with neap.Host() as host:
-        vms = host.vm_list(selector=options.selector).vms
+        try:
+            vms = host.vm_list(selector=options.selector).vms
+        except neap.InvalidParamsError as error:
+            print("not begun: %s" % error)
+            return 2
         suffering = [vm["name"] for vm in vms if vm.get("usage", {}).get("status") == WARNING]
         if suffering or not vms:
             print("not begun: " + ("in trouble already: " + ", ".join(suffering) if suffering else "no such VM"))
@@ -70,4 +74,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (neap.Error, OSError) as error:
+        sys.exit("rolling_minimum: %s" % error)

@@ -6,6 +6,7 @@
 
 The VMs are called demo-01 and so on, after the label's value. Started twice it does nothing twice: what
 exists with the same configuration is kept, what runs goes on. --end takes the fleet down again.
+Exit status: 0 all run (or are gone), 1 not all, or not at all.
 """
 import argparse
 import hashlib
@@ -92,4 +93,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (neap.Error, OSError) as error:
+        sys.exit("start_fleet: %s" % error)

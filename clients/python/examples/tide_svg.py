@@ -167,3 +167,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(0)
+    except (neap.Error, OSError) as error:
+        sys.exit("tide_svg: %s" % error)

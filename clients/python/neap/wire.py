@@ -109,8 +109,9 @@ class Connection:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             self._socket.connect(path)
-        except OSError:
+        except OSError as error:
             self._socket.close()
+            error.filename = path  # which socket, in what is printed
             raise
 
     def close(self) -> None:
