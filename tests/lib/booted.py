@@ -153,9 +153,19 @@ class Host:
                 os.remove(self.file(path))
 
     def _remove_cgroup(self):
+        deadline = time.monotonic() + PATIENCE_S
+        while self._has_processes() and time.monotonic() < deadline:
+            time.sleep(0.02)  # they are killed, and not gone yet
         for folder, _, _ in os.walk(self.cgroup, topdown=False):
             with contextlib.suppress(OSError):
                 os.rmdir(folder)
+
+    def _has_processes(self):
+        try:
+            with open(os.path.join(self.cgroup, "cgroup.events"), encoding="ascii") as file:
+                return "populated 1" in file.read()
+        except FileNotFoundError:
+            return False
 
     # --- while it runs ---
 
@@ -209,7 +219,7 @@ class Host:
         return self.run("systemctl", "show", "--value", "-p", what, unit).strip()
 
     def journal(self, *words):
-        return self.attempt("journalctl", "--no-pager", "-o", "short", "-n", "60", *words).stdout
+        return self.attempt("journalctl", "--no-pager", "-o", "short", "-n", "25", *words).stdout
 
     def apply_udev_rules(self, path):
         """GROUP and MODE of the rules for one device each, as udev gives them."""
