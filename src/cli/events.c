@@ -145,6 +145,7 @@ static int follow_own(struct follower *follower, struct vm *vm)
 static int subscribe(struct follower *follower, struct rpc_client *client, struct err *err)
 {
 	json_t *params = json_pack("{s:O*}", "kinds", follower->kinds), *answer = NULL;
+	bool is_bound;
 	int ret;
 
 	if (follower->vm_name)
@@ -153,10 +154,12 @@ static int subscribe(struct follower *follower, struct rpc_client *client, struc
 		(void)json_object_set_new(params, "after",
 					  json_integer((json_int_t)follower->last_seq));
 	ret = daemon_ask(client, "events.subscribe", params, VM_CALL_TIMEOUT_MS, &answer, err);
-	if (ret == 0 && out_u64(answer, "missed") > 0 && follower->is_back)
+	is_bound = json_is_true(json_object_get(answer, "missed_is_bound"));
+	if (ret == 0 && is_bound && follower->is_back)
 		out_note("neapd is back; what happened in between may be missing here");
 	else if (ret == 0 && out_u64(answer, "missed") > 0)
-		out_note("%" PRIu64 " events are not kept any more", out_u64(answer, "missed"));
+		out_note("%s%" PRIu64 " events are not kept any more", is_bound ? "at most " : "",
+			 out_u64(answer, "missed"));
 	else if (ret == 0 && follower->is_back)
 		out_note("neapd is back");
 	if (ret == 0 && !follower->has_last)

@@ -24,6 +24,7 @@ static struct event *place_of(const struct event_ring *ring, uint64_t seq)
 int event_ring_init(struct event_ring *ring, unsigned capacity, uint64_t first_seq)
 {
 	*ring = (struct event_ring){ .capacity = capacity,
+				     .first_seq = first_seq,
 				     .next_seq = first_seq,
 				     .oldest_seq = first_seq };
 	ring->events = capacity > 0 ? calloc(capacity, sizeof(*ring->events)) : NULL;

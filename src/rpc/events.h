@@ -22,6 +22,7 @@ struct event {
 struct event_ring {
 	struct event *events; /* event seq stands at seq % capacity */
 	unsigned capacity;
+	uint64_t first_seq;  /* of the first event there was */
 	uint64_t next_seq;   /* of the event to come */
 	uint64_t oldest_seq; /* == next_seq: none is kept */
 	uint64_t held_bytes;

@@ -50,11 +50,13 @@ static int subscribe(void *ctx, struct api_request *request, json_t **ret_result
 	*ret_result = json_pack("{s:I}", "seq", (json_int_t)(ring->next_seq - 1));
 	if (!has_result(request->verb, "oldest"))
 		return 0;
-	(void)json_object_update_new(*ret_result, json_pack("{s:I, s:I}", "oldest",
-							    ring->oldest_seq < ring->next_seq
-								    ? (json_int_t)ring->oldest_seq
-								    : (json_int_t)0,
-							    "missed", (json_int_t)missed));
+	(void)json_object_update_new(
+		*ret_result,
+		json_pack("{s:I, s:I, s:b}", "oldest",
+			  ring->oldest_seq < ring->next_seq ? (json_int_t)ring->oldest_seq
+							    : (json_int_t)0,
+			  "missed", (json_int_t)missed, "missed_is_bound",
+			  missed > 0 && ring->oldest_seq - missed < ring->first_seq));
 	return 0;
 }
 

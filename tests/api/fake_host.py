@@ -57,6 +57,7 @@ class FakeHost:
         self.path = os.path.join(runtime_dir, "neapd", "neapd.sock")
         self.vms, self.events, self.requests, self.refuse, self.pools = {}, [], [], {}, []
         self.kept = 0  # events up to this number are forgotten
+        self.first = 0  # and up to this one they were another daemon's
         self.subscribers, self.connections = [], []
         self.lock = threading.RLock()
         self.own, self.forwarded = table("host_verbs.def"), table("verbs.def")
@@ -356,7 +357,8 @@ class FakeHost:
             threading.Timer(0.02, lambda: [self.send(connection, kinds, vms, event) for event in kept
                                            if event["seq"] > after]).start()
         return {"seq": seq, "oldest": kept[0]["seq"] if kept else 0,
-                "missed": max(0, self.kept - after) if after is not None else 0}
+                "missed": max(0, self.kept - after) if after is not None else 0,
+                "missed_is_bound": after is not None and after < min(self.kept, self.first)}
 
     @staticmethod
     def send(connection, kinds, vms, event):

@@ -385,7 +385,7 @@ def events_go_on_where_they_were_when_the_daemon_is_back():
         before.events += [{"seq": seq, "time_ns": seq, "kind": "host.pool", "data": {}} for seq in (2, 3, 4)]
         before.kept = 2
         site.daemon = FakeHost(site.dir)
-        site.daemon.events, site.daemon.kept = before.events, before.kept
+        site.daemon.events, site.daemon.kept, site.daemon.first = before.events, before.kept, 2
         site.daemon.__enter__()
         assert [json.loads(follower.stdout.readline())["seq"] for _ in range(2)] == [3, 4]
         follower.terminate()
@@ -394,7 +394,12 @@ def events_go_on_where_they_were_when_the_daemon_is_back():
         replay = site.popen("events", "--all", "--after", "0", "--json")
         assert json.loads(replay.stdout.readline())["seq"] == 3
         replay.terminate()
-        assert "2 events are not kept any more" in replay.communicate()[1]
+        assert "at most 2 events are not kept any more" in replay.communicate()[1]
+        site.daemon.first = 0
+        replay = site.popen("events", "--all", "--after", "1", "--json")
+        assert json.loads(replay.stdout.readline())["seq"] == 3
+        replay.terminate()
+        assert "neap: 1 events are not kept any more" in replay.communicate()[1]
         check(site.neap("events", "--all", "--after", "some"), USAGE, err="number of an event")
 
 

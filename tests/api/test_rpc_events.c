@@ -54,6 +54,9 @@ static void assert_subscribed(struct daemon *daemon, int fd, const char *params,
 	assert_int_equal(daemon_int(result, NULL, "seq"), seq);
 	assert_int_equal(daemon_int(result, NULL, "oldest"), oldest);
 	assert_int_equal(daemon_int(result, NULL, "missed"), missed);
+	/* Numbers before the first of this daemon need not have been given. */
+	assert_int_equal(json_is_true(json_object_get(result, "missed_is_bound")),
+			 missed > 0 && oldest - missed < DAEMON_FIRST_SEQ);
 	json_decref(result);
 }
 
@@ -185,6 +188,14 @@ static void what_is_kept_no_more_is_counted(void **state)
 	/* Nothing is missed by who knows the last, or one of the future. */
 	assert_subscribed(daemon, fd, "{\"after\":170}", 170, 121, 0);
 	assert_subscribed(daemon, fd, "{\"after\":9223372036854775807}", 170, 121, 0);
+	assert_subscribed(daemon, fd, "{\"after\":100}", 170, 121, 20);
+	assert_int_equal(hear_seq(daemon, fd), 121);
+	(void)close(fd);
+	fd = daemon_connect(daemon->path);
+	assert_subscribed(daemon, fd, "{\"after\":99}", 170, 121, 21);
+	assert_int_equal(hear_seq(daemon, fd), 121);
+	(void)close(fd);
+	fd = daemon_connect(daemon->path);
 	assert_subscribed(daemon, fd, "{\"after\":0}", 170, 121, 120);
 	assert_int_equal(hear_seq(daemon, fd), 121);
 	(void)close(fd);

@@ -313,7 +313,7 @@ def events_go_on_where_the_connection_broke():
         request = daemon.read()
         subscriptions.append(request["params"])
         daemon.event(13, vm="db")  # again: a daemon that does not count well
-        daemon.answer(request, {"seq": 20, "oldest": 15, "missed": 1})
+        daemon.answer(request, {"seq": 20, "oldest": 15, "missed": 1, "missed_is_bound": True})
         daemon.event(15)
         daemon.event(21)
         daemon.read()
@@ -323,7 +323,7 @@ def events_go_on_where_the_connection_broke():
         assert [event.seq for event in seen] == [11, 13, 15, 21]
         assert seen[1] == neap.Event(13, 130, "vm.started", {"pid": 5}, "db", "u-db")
         assert subscriptions == [{"kinds": ["vm.started"]}, {"kinds": ["vm.started"], "after": 13}]
-        assert (events.missed, events.connections, events.seq) == (1, 2, 21)
+        assert (events.missed, events.missed_is_bound, events.connections, events.seq) == (1, True, 2, 21)
         assert events.next(0.05) is None
 
 

@@ -28,7 +28,8 @@ class Event:
 class Events:
     """An endless iterator. Used by one thread. `seq` is the number of the last event returned (give it as `after` to
     go on later), `missed` how many were lost because the daemon kept them no more when the connection was there
-    again, `connections` how often it was made."""
+    again (`missed_is_bound`: at most so many, since another daemon came between), `connections` how often it was
+    made."""
 
     def __init__(self, path: str, error_of: Callable[[Dict[str, Any]], Error], kinds: Optional[Sequence[str]],
                  vms: Optional[Sequence[str]], after: Optional[int], patience_s: float) -> None:
@@ -41,6 +42,7 @@ class Events:
         self._received = after  # greatest number so far, returned or not
         self.seq = after
         self.missed = 0
+        self.missed_is_bound = False
         self.connections = 0
         try:
             self._connect()
@@ -78,6 +80,7 @@ class Events:
             connection.close()
             raise
         self.missed += int(answer.get("missed", 0))
+        self.missed_is_bound |= bool(answer.get("missed_is_bound", False))
         if self._received is None:
             self._received = self.seq = int(answer["seq"])
         self._connection = connection
