@@ -53,7 +53,7 @@
 #define FRONT_LIFE_NS  NS_PER_S
 #define FAMINE_LIFE_NS (2 * NS_PER_S)
 #define STOCK_REST_NS  (2 * NS_PER_S)
-#define BEGIN_NS       (5 * NS_PER_MS)
+#define BEGIN_NS       NS_PER_MS
 
 enum { NEXT_COMES_AFTER = 3, STEP_BLOCKS = 8, GIVE_BACK_BLOCKS = 32 };
 

@@ -8,6 +8,8 @@
  *    their whole stock meanwhile.
  *  - The number of threads is the host's, and ours may be kept to fewer processors than it has (by
  *    their affinity or a cgroup). Where it cannot be read (0) the time has to do.
+ * The rest begins with the square of how many wait, so that one does not cost us much and a crowd is
+ * not looked at again and again (a look costs 30 us with all that waking up costs).
  * TOLERATED_NS is for what wants a processor for a moment and is gone again: our own pager, an
  * interrupt.
  */
@@ -19,7 +21,7 @@
 
 #define TOLERATED_NS (50 * NS_PER_US)
 
-enum { RUNNABLE_FIELD = 3 };
+enum { RUNNABLE_FIELD = 3, CROWD_THREADS = 16 };
 
 static bool had_to_wait(uint64_t wall_ns, uint64_t cpu_ns)
 {
@@ -28,13 +30,30 @@ static bool had_to_wait(uint64_t wall_ns, uint64_t cpu_ns)
 	return waited_ns > TOLERATED_NS && waited_ns > cpu_ns / 2;
 }
 
+static uint64_t most_of(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* One who waits may be gone in a moment; a crowd is not. */
+static uint64_t crowd_ns(const struct leisure_view *view)
+{
+	uint64_t waiting =
+		view->runnable > view->processors ? view->runnable - view->processors : 0;
+
+	waiting = waiting < CROWD_THREADS ? waiting : CROWD_THREADS;
+	return waiting * waiting * LEISURE_LEAST_NS;
+}
+
 uint64_t leisure_rest_ns(const struct leisure_view *view, uint64_t rested_ns)
 {
-	if (view->runnable <= view->processors && !had_to_wait(view->wall_ns, view->cpu_ns))
+	uint64_t rest_ns = crowd_ns(view);
+
+	if (rest_ns == 0 && !had_to_wait(view->wall_ns, view->cpu_ns))
 		return 0;
-	if (rested_ns < LEISURE_LEAST_NS / 2)
-		return LEISURE_LEAST_NS;
-	return rested_ns < LEISURE_MOST_NS / 2 ? 2 * rested_ns : LEISURE_MOST_NS;
+	if (rested_ns >= LEISURE_MOST_NS / 2)
+		return LEISURE_MOST_NS;
+	return most_of(most_of(rest_ns, 2 * rested_ns), LEISURE_LEAST_NS);
 }
 
 uint64_t leisure_parse_runnable(const char *loadavg)

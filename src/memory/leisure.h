@@ -9,8 +9,8 @@
 
 #include "base/clock.h"
 
-#define LEISURE_LEAST_NS NS_PER_MS
-#define LEISURE_MOST_NS	 (256 * LEISURE_LEAST_NS)
+#define LEISURE_LEAST_NS (250 * NS_PER_US)
+#define LEISURE_MOST_NS	 (256 * NS_PER_MS)
 
 struct leisure_view {
 	uint64_t wall_ns;  /* what a piece of work took, with the giving away of the processor */
@@ -23,7 +23,8 @@ struct leisure_view {
  * leisure_rest_ns() - how long to leave the processors to others
  * @rested_ns: the answer before, and half of it for each piece of work since that nobody disturbed
  *
- * Return: 0: nobody wants them; else LEISURE_LEAST_NS to LEISURE_MOST_NS, twice @rested_ns.
+ * Return: 0: nobody wants them; else LEISURE_LEAST_NS to LEISURE_MOST_NS, the longer the more there
+ *         are, and at least twice @rested_ns.
  */
 uint64_t leisure_rest_ns(const struct leisure_view *view, uint64_t rested_ns);
 

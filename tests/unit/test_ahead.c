@@ -139,7 +139,7 @@ static void a_stock_is_begun_with_the_first_touch(void **state)
 {
 	struct lab *lab = *state;
 
-	pass(lab, 4 * NS_PER_MS);
+	pass(lab, NS_PER_MS - 1);
 	assert_int_equal(count_fresh(lab), 0);
 	assert_true(touch_wakes(lab, 20));
 	assert_false(touch_wakes(lab, 30));
@@ -151,7 +151,7 @@ static void without_a_touch_it_is_begun_soon(void **state)
 {
 	struct lab *lab = *state;
 
-	pass(lab, 5 * NS_PER_MS);
+	pass(lab, NS_PER_MS);
 	assert_int_equal(count_fresh(lab), STOCK);
 }
 
