@@ -24,6 +24,8 @@
  *  G5  One that waits at its grant is taken to want a quarter more than it holds, for NEED_MS: then its
  *      own numbers have that. It gets a tick at once, and any rise, however small; and while it waits
  *      it is told its grant every RETELL_MS, so that it knows that it was heard (machine/grant_glue.c).
+ *  G6  While a VM that runs already has just been found and has not told its numbers, nobody's grant is
+ *      raised, for STRANGER_MS at most: what it shall have is not known, and would go to who asks first.
  *
  * How far above its grant a VM can be
  *   What it gives back comes at min(5 % of what it has, 1/8 of what is too much) each second (policy):
@@ -49,7 +51,7 @@
 #include "policy/constants.h"
 
 enum { TELL_PERCENT = 2, RETELL_MS = 3000, OVER_MS = 15000, NEED_MS = 5000 };
-enum { SOON_MS = 50, HURRY_GAP_MS = 20 };
+enum { SOON_MS = 50, HURRY_GAP_MS = 20, STRANGER_MS = 2000 };
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -303,6 +305,22 @@ static bool is_news(const struct ledger *ledger, const struct ledger_row *row, u
 		       : is_news_in_need(ledger, row, grant_bytes);
 }
 
+/* G6 */
+static bool is_stranger(const struct broker *broker, struct broker_vm *vm)
+{
+	if (vm->met_ns == 0)
+		vm->met_ns = broker->now_ns;
+	return !vm->has_told && !vm->row.is_starting &&
+	       broker->now_ns - vm->met_ns < STRANGER_MS * NS_PER_MS;
+}
+
+static void meet_vms(const struct broker *broker, struct broker_pool *pool)
+{
+	pool->has_strangers = false;
+	for (struct broker_vm *vm = pool->vms; vm; vm = vm->next)
+		pool->has_strangers |= is_stranger(broker, vm);
+}
+
 static void tell_vm(struct broker *broker, struct broker_vm *vm)
 {
 	const struct ledger *ledger = &vm->pool->ledger;
@@ -312,6 +330,8 @@ static void tell_vm(struct broker *broker, struct broker_vm *vm)
 		return;
 	if (!broker->config.grants)
 		grant_bytes = 0;
+	if (vm->pool->has_strangers && vm->row.told_bytes != 0)
+		grant_bytes = least(grant_bytes, vm->row.told_bytes); /* G6 */
 	if (!broker->config.grants) {
 		if (vm->row.told_bytes != 0)
 			tell_grant(broker, vm, grant_bytes);
@@ -388,6 +408,7 @@ void broker_tick(struct broker *broker, uint64_t now_ns)
 		broker_pool_step(broker, pool);
 		if (matters(pool))
 			tell_state(broker, pool);
+		meet_vms(broker, pool);
 		for (struct broker_vm *vm = pool->vms; vm; vm = vm->next) {
 			watch_over(broker, vm);
 			tell_vm(broker, vm);

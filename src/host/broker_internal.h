@@ -21,6 +21,7 @@ struct broker_vm {
 	/* What it told last: in the books from the next step on, so that all of them are of one moment. */
 	struct host_vm heard;
 	bool has_told;	  /* its numbers, ever */
+	uint64_t met_ns;  /* the first tick that found it in the books */
 	bool may_be_told; /* it lives by grants: it is not reserved */
 	bool waits;	  /* its guest does, for a larger grant */
 	uint64_t need_bytes,
@@ -47,7 +48,8 @@ struct broker_pool {
 	struct gauges *gauges;
 	struct ledger ledger;
 	enum host_state state_told;
-	bool cannot_read; /* and that was said */
+	bool cannot_read;   /* and that was said */
+	bool has_strangers; /* VMs that run and have not told their numbers yet */
 	struct broker_vm *vms;
 	struct broker_wait *first_wait;
 	unsigned overtaken; /* how often its first one was */

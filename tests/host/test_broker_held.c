@@ -108,6 +108,40 @@ static void test_one_without_a_balloon_gets_no_more_than_leaves_the_others_their
 	assert_int_equal(broker_first_grant_bytes(world.broker, modest.vm), MIB(512));
 }
 
+/* A daemon that just started hears one VM before the other. */
+static void test_what_a_vm_that_was_just_found_shall_have_is_kept_for_it(void **state)
+{
+	struct owner greedy = { .name = "greedy", .grant_bytes = GIB(1) },
+		     late = { .name = "late" };
+
+	(void)state;
+	set_pool(GIB(2), GIB(1) - MIB(32));
+	adopt(&greedy, GIB(2));
+	adopt(&late, MIB(512));
+	says_it_waits(&greedy, GIB(2), GIB(1), true);
+	tick();
+	assert_int_equal(greedy.grants, 0); /* it lives by the grant of the daemon before */
+	says(&late, MIB(512), MIB(32));
+	tick();
+	assert_true(greedy.grants == 1 && greedy.grant_bytes > GIB(1));
+	assert_true(greedy.grant_bytes <= GIB(1) + MIB(480));
+}
+
+static void test_one_that_was_found_and_never_says_anything_does_not_hold_up_the_others(
+	void **state)
+{
+	struct owner greedy = { .name = "greedy", .grant_bytes = GIB(1) },
+		     mute = { .name = "mute" };
+
+	(void)state;
+	set_pool(GIB(2), GIB(1) - MIB(32));
+	adopt(&greedy, GIB(2));
+	adopt(&mute, MIB(512));
+	says_it_waits(&greedy, GIB(2), GIB(1), true);
+	ticks(4);
+	assert_true(greedy.grant_bytes > GIB(1));
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -116,6 +150,8 @@ int main(void)
 		CASE(test_one_that_waits_at_its_grant_gets_a_quarter_more_at_once),
 		CASE(test_one_that_waits_in_vain_is_told_its_grant_again_and_again),
 		CASE(test_one_without_a_balloon_gets_no_more_than_leaves_the_others_their_minimum),
+		CASE(test_what_a_vm_that_was_just_found_shall_have_is_kept_for_it),
+		CASE(test_one_that_was_found_and_never_says_anything_does_not_hold_up_the_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
