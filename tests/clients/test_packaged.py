@@ -21,8 +21,10 @@ import neapvm  # noqa: E402
 SOCKETS = ("neapd.sock", "neapd-ro.sock", "metrics.sock")
 VMS = {"web": ["--pages", "4K", "--memory", "128M", "--label", "tier=web", "--autostart", "--cmdline", 'run="fill 64M"'],
        "db": ["--pages", "2M", "--memory", "64M", "--autostart", "--restart", "always"],
+       "mounted": ["--hugetlbfs", "/srv/huge", "--memory", "64M"],
        "swaps": ["--pages", "4K", "--memory", "128M,limit=64M", "--swap", "/srv/swap", "--cmdline", 'run="fill 96M"']}
 RUN = "/run/neapd/"
+HUGE_PAGES = 96  # in meson.build, too
 
 
 def until(condition, what, host):
@@ -101,10 +103,12 @@ def members_of_the_group_may_and_others_may_not(host):
     assert "PermissionError" in scrape(host, "bob").stderr
 
 
-def allow_swap(host):
-    """A directory for it. Where this machine has less locked memory than the unit allows, a right to lock instead."""
+def allow_swap_and_a_mount(host):
+    """Directories for them. Where this machine has less locked memory than the unit allows, a right to lock instead."""
     host.run("install", "-d", "-o", "neap", "-g", "neap", "-m", "700", "/srv/swap")
-    host.write("/etc/systemd/system/neapd.service.d/swap.conf", "[Service]\nReadWritePaths=/srv/swap\n")
+    host.run("mkdir", "/srv/huge")
+    host.run("mount", "-t", "hugetlbfs", "-o", "uid=neap,gid=neap,mode=700,pagesize=2M,size=96M", "huge", "/srv/huge")
+    host.write("/etc/systemd/system/neapd.service.d/paths.conf", "[Service]\nReadWritePaths=/srv/swap /srv/huge\n")
     wanted = int(host.show("neapd.service", "LimitMEMLOCK"))
     given = int(re.search(r"Max locked memory +(\d+)", host.run("cat", "/proc/self/limits")).group(1))
     if given < wanted:
@@ -116,19 +120,22 @@ def allow_swap(host):
 
 
 def vms_run_in_the_sandbox_on_huge_pages_and_with_swap(host):
-    allow_swap(host)
+    allow_swap_and_a_mount(host)
     for name, flags in VMS.items():
-        if name == "db" and neapvm.free_huge_pages() < 48:
-            print("   no VM on 2 MiB pages: fewer than 48 are free")
+        if name in ("db", "mounted") and neapvm.free_huge_pages() < HUGE_PAGES // 2:
+            print(f"   no VM {name} on 2 MiB pages: fewer than {HUGE_PAGES // 2} are free")
             continue
         host.run("neap", "create", "--name", name, *flags, user="alice")
-        host.run("neap", "start", name, user="alice")
+        host.run("neap", "start", "--wait", name, user="alice")
 
     def has_swapped():
         usage = json.loads(host.run("neap", "info", "swaps", "--json"))["memory"]
         return usage["frames"]["swapped"] > 16 << 20
     until(has_swapped, "a VM that swaps", host)
-    web = vms(host)["web"]["pid"]
+    locked = int(re.search(r"^VmLck:\s+(\d+) kB", host.run("cat", f"/proc/{running(host)['swaps']}/status"), re.M).group(1))
+    print(f"   a VM that swaps locks {locked >> 10} MiB")
+    assert 0 < locked << 10 < int(host.show("neapd.service", "LimitMEMLOCK")), locked
+    web = running(host)["web"]
     status = host.run("cat", f"/proc/{web}/status")
     assert re.search(r"^NoNewPrivs:\t1$", status, re.M) and re.search(r"^Seccomp:\t2$", status, re.M), status
     assert re.search(r"^CapEff:\t0+(4000)?$", status, re.M), status  # CAP_IPC_LOCK at most
