@@ -34,6 +34,7 @@ static json_t *member(json_t *update, const char *name)
 	return json_object_get(update, name);
 }
 
+/* An empty value that is none is the option's default. */
 static int keep_option(json_t *update, const struct option_row *row, const char *text)
 {
 	struct vm_config config;
@@ -43,6 +44,8 @@ static int keep_option(json_t *update, const struct option_row *row, const char 
 	vm_config_init(&config);
 	if (option_set_text(&config, row, text, NULL, &err) == 0)
 		value = option_get_json(&config, row);
+	else if (!*text)
+		value = json_null();
 	vm_config_fini(&config);
 	if (!value)
 		return out_fail(EXIT_CODE_USAGE, "%s: %s", row->key,

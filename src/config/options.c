@@ -146,20 +146,33 @@ bool option_leads_group(const struct option_row *row)
 	return len > 0 && same_word(row->flag, row->key, len);
 }
 
+static void free_value(void *config, const struct option_row *row)
+{
+	void *field = (char *)config + row->offset;
+
+	if (row->type == OPTION_STRING || row->type == OPTION_PATH)
+		free(*(char **)field);
+	memset(field, 0, row->field_bytes);
+}
+
+void option_reset(void *config, const struct option_row *row)
+{
+	free_value(config, row);
+	if (row->default_text)
+		(void)option_set_text(config, row, row->default_text, NULL, NULL);
+}
+
 void options_init(const struct option_table *table, void *config)
 {
 	memset(config, 0, table->config_bytes);
 	for (size_t i = 0; i < table->row_count; i++)
-		if (table->rows[i].default_text)
-			(void)option_set_text(config, &table->rows[i], table->rows[i].default_text,
-					      NULL, NULL);
+		option_reset(config, &table->rows[i]);
 }
 
 void options_fini(const struct option_table *table, void *config)
 {
 	for (size_t i = 0; i < table->row_count; i++)
-		if (table->rows[i].type == OPTION_STRING || table->rows[i].type == OPTION_PATH)
-			free(*(char **)((char *)config + table->rows[i].offset));
+		free_value(config, &table->rows[i]);
 	memset(config, 0, table->config_bytes);
 }
 

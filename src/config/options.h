@@ -99,6 +99,9 @@ int option_set_text(void *config, const struct option_row *row, const char *text
 int option_set_json(void *config, const struct option_row *row, const json_t *value,
 		    const char *base_dir, struct err *err);
 
+/* As if it had never been given. */
+void option_reset(void *config, const struct option_row *row);
+
 /* The value as a file has it: a new reference; NULL when it is not given. */
 json_t *option_get_json(const void *config, const struct option_row *row);
 

@@ -93,13 +93,16 @@ static int change_option(struct update *update, struct hosted *vm, const struct 
 {
 	const struct option_row *row = option_by_key(key, strlen(key));
 	char quoted[QUOTE_BYTES];
-	int ret;
+	int ret = 0;
 
 	if (!row)
 		return err_set(err, -EINVAL, "set: no option %s", quote_text(key, quoted));
 	if (row->type == OPTION_NAME || row->type == OPTION_UUID) /* U1 */
 		return err_set(err, -EINVAL, "set: the %s of a VM never changes", key);
-	ret = option_set_json(config, row, value, "/", err);
+	if (json_is_null(value))
+		option_reset(config, row);
+	else
+		ret = option_set_json(config, row, value, "/", err);
 	if (ret < 0)
 		return err_wrap(err, "%s", key);
 	(void)json_array_append_new(

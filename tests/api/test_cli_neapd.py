@@ -68,6 +68,15 @@ def a_vm_is_stored_started_changed_stopped_and_forgotten():
         check(site.neap("info", "web"), NO_VM, err="knows no VM")
 
 
+def an_option_gets_its_default_back_by_an_empty_value():
+    with Site() as site:
+        site.create("web", "--kernel", "/none", "--cpus", "2")
+        check(site.neap("set", "web", "boot.kernel=", "cpus="), OK, out="at the next start: boot.kernel, cpus")
+        check(site.neap("info", "web"), OK, out="kernel +embedded")
+        assert site.json("info", "web")["info"]["config"]["cpus"] == 1
+        check(site.neap("set", "web", "name="), USAGE, err="never changes")
+
+
 def a_selector_does_it_to_all():
     with Site() as site:
         for name in ("a", "b", "c"):

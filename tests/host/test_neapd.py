@@ -361,6 +361,18 @@ class Many(OneDaemon):
         info = daemon.call("vm.info", vm="one")
         self.assertEqual((info["cpus"], info["config"]["memory"]["weight"]), (1, 7))
 
+    def test_an_option_can_be_given_its_default_back(self):
+        daemon = self.daemon
+        daemon.create("one", config={"cpus": 2, "boot": {"kernel": "/none", "cmdline": "quiet"}, "swap": {"dir": "/tmp"}})
+        before = daemon.call("vm.info", vm="one")["config"]
+        daemon.call("vm.update", vm="one", set={"boot.kernel": None, "boot.cmdline": None, "swap.dir": None, "cpus": None})
+        config = daemon.call("vm.info", vm="one")["config"]
+        self.assertEqual((before["boot"]["kernel"], before["swap"]["dir"], before["cpus"]), ("/none", "/tmp", 2))
+        self.assertEqual((config["boot"], config["cpus"]), ({"cmdline": "console=ttyS0"}, 1))
+        self.assertNotIn("dir", config["swap"])
+        self.assertEqual(self.code_of("vm.update", vm="one", set={"name": None}), INVALID)
+        self.assertEqual(daemon.call("vm.start", vm="one")["state"], "running")
+
 
 class Consoles(OneDaemon):
     def neap_console(self, typed):

@@ -636,7 +636,7 @@ class Calls:
         """Change stored VMs: at once where that is possible, else at the next start. All or nothing per VM.
         """
         # vm: name or UUID
-        # set: options with their new values: {"memory.minimum": "1G"}
+        # set: options with their new values: {"memory.minimum": "1G"}; null: the default, or none
         # labels: labels to set; null removes one
         # autostart: start it when the daemon starts on a freshly booted host
         # restart: never, on-failure or always
@@ -660,7 +660,7 @@ class Calls:
         All that the selector selects; an outcome per VM.
         """
         # selector: or all that this selects
-        # set: options with their new values: {"memory.minimum": "1G"}
+        # set: options with their new values: {"memory.minimum": "1G"}; null: the default, or none
         # labels: labels to set; null removes one
         # autostart: start it when the daemon starts on a freshly booted host
         # restart: never, on-failure or always
