@@ -12,9 +12,10 @@
  *      already: a serial port writes byte by byte. A writer sets `news`; a turn of the thread takes
  *      it before it looks at the ring, and lets `awake` go only when there was none, all under
  *      the lock. So a byte is in the ring before a turn that is still to come, or its writer finds
- *      `awake` false and wakes. Between two turns are BURST_MS, in which a burst collects; the
- *      first byte of one does not wait, nor does more than PRESSING_BYTES. Without listeners nobody is woken: a new one is counted
- *      under the lock and then looks at the ring by itself.
+ *      `awake` false and wakes. Between two turns are BURST_MS, in which a burst collects. What does
+ *      not wait for that is the first byte of a burst, the end of a line, what comes in one piece,
+ *      and more than PRESSING_BYTES. Without listeners nobody is woken: a new one is counted under
+ *      the lock and then looks at the ring by itself.
  *  T5  A connection's two directions end each by itself. Who says that no more is typed still hears; what
  *      was typed by one who is gone still reaches the guest, as soon as it takes it, unless the last
  *      place is needed for somebody who is there.
@@ -108,7 +109,8 @@ bool terminal_output(struct terminal *terminal, const void *bytes, size_t len)
 		memcpy(terminal->ring, from + first, len - first);
 		terminal->written += len;
 	}
-	pressing = !room || terminal->written - terminal->pumped >= PRESSING_BYTES;
+	pressing = len != 1 || *from == '\n' || !room ||
+		   terminal->written - terminal->pumped >= PRESSING_BYTES;
 	wake = terminal->output_count > 0 && (pressing || !terminal->awake); /* T4 */
 	terminal->awake |= wake;
 	terminal->news = true;

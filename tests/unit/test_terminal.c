@@ -399,7 +399,13 @@ static void await_text(struct fake_guest *guest, int fd, const char *text)
 	expect_text(guest, fd, text);
 }
 
-static void a_burst_wakes_once_and_its_first_byte_does_not_wait(void **state)
+static void expect_one_wake(struct fake_guest *guest)
+{
+	assert_int_equal(wakes(guest), 1);
+	assert_int_equal(eventfd_write(guest->io.wake_fd, 1), 0); /* the loop gets it after all */
+}
+
+static void a_burst_wakes_once_and_its_first_byte_and_a_whole_line_do_not_wait(void **state)
 {
 	struct fake_guest guest;
 	int fd;
@@ -417,9 +423,16 @@ static void a_burst_wakes_once_and_its_first_byte_does_not_wait(void **state)
 	while (uv_backend_timeout(&guest.io.uv) >= 0)
 		(void)uv_run(&guest.io.uv, UV_RUN_ONCE); /* until no timer is left */
 	say_bytes(&guest, "good night");
-	assert_int_equal(wakes(&guest), 1);
-	assert_int_equal(eventfd_write(guest.io.wake_fd, 1), 0); /* we took it */
-	await_text(&guest, fd, "good night");
+	expect_one_wake(&guest);
+	expect_text(&guest, fd, "good night");
+	say_bytes(&guest, "!");
+	assert_int_equal(wakes(&guest), 0);
+	say_bytes(&guest, "\n"); /* a line is whole */
+	expect_one_wake(&guest);
+	expect_text(&guest, fd, "!\n");
+	assert_true(terminal_output(guest.terminal, "sleep well", 10)); /* in one piece */
+	expect_one_wake(&guest);
+	expect_text(&guest, fd, "sleep well");
 	(void)close(fd);
 	finish(&guest);
 }
@@ -493,7 +506,8 @@ int main(void)
 		cmocka_unit_test(more_listeners_than_places_are_turned_away),
 		cmocka_unit_test(standard_output_that_is_not_read_makes_the_guest_wait),
 		cmocka_unit_test(nobody_is_woken_for_words_that_nobody_hears),
-		cmocka_unit_test(a_burst_wakes_once_and_its_first_byte_does_not_wait),
+		cmocka_unit_test(
+			a_burst_wakes_once_and_its_first_byte_and_a_whole_line_do_not_wait),
 		cmocka_unit_test(no_byte_is_left_behind_when_writer_and_io_thread_meet),
 		cmocka_unit_test(ctrl_a_commands_are_taken_out_of_what_is_typed),
 	};
