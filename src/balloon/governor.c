@@ -3,14 +3,15 @@
  *
  * Design. A tick gathers what is known, asks policy_step(), hands the decision to its owner and
  * keeps a record of it. Ticks come
- *   each second, at a phase of this VM's own, so that the VMs of a host do not all look at its free
- *   memory at one moment and then all take it;
  *   at once when somebody wakes the governor (statistics, an empty pool, a reset), or when settings
  *   or the grant changed;
- *   when the guest waits for memory. Nobody tells that, since the pager must not wait for anybody:
- *   while the guest has given memory away, its counter is looked at each LOOK_NS, which costs a few
- *   atomic reads. The policy thinks in shares of time. So a tick for a stall is two: one for the
- *   look before, when all was well, and one for now; else a second of calm would hide it.
+ *   when a second has passed without such a one, at a phase of this VM's own, so that the VMs of a
+ *   host do not all look at its free memory at one moment and then all take it. A guest that sends
+ *   its statistics each second costs one tick a second;
+ *   when the guest waits for memory. Who lets it wait must not wait for anybody, so it only says that
+ *   a wait begins (governor_waits()); how long it takes is read from a counter each LOOK_NS until
+ *   nobody waits any more. The policy thinks in shares of time. So a tick for a stall is two: one for
+ *   the look before, when all was well, and one for now; else a second of calm would hide it.
  *
  * Invariants
  *  V1  In mode auto nothing but `act` moves the balloon; in the others the governor never does
@@ -19,6 +20,9 @@
  *      all the time costs 50 ticks a second.
  *  V3  The policy's state belongs to whoever calls governor_step(); the lock is held for copies only.
  *  V4  While observe() says no (a pause), time does not pass for the policy: it sees one long period.
+ *  V5  No wait is missed: `rests` is set before the counter is read once more, and a wait is in the
+ *      counter before governor_waits() takes `rests`; both by an exchange. So either we see that the
+ *      counter has moved, or the exchange of the other side sees us rest, and wakes us.
  */
 #include "balloon/governor.h"
 
@@ -32,9 +36,10 @@
 #include "base/clock.h"
 #include "base/fd.h"
 
-#define TICK_NS	     NS_PER_S
-#define LOOK_NS	     (50 * NS_PER_MS)
-#define LEAST_GAP_NS (GOVERNOR_LEAST_GAP_MS * NS_PER_MS)
+#define TICK_NS	      NS_PER_S
+#define LOOK_NS	      (50 * NS_PER_MS)
+#define FIRST_LOOK_NS (LOOK_NS / 2)
+#define LEAST_GAP_NS  (GOVERNOR_LEAST_GAP_MS * NS_PER_MS)
 
 /* What counts as waiting: a fifth of one vCPU's time between two looks. First touches of a guest that
  * grows cost it that much as well; then a tick more does no harm. */
@@ -46,15 +51,17 @@ struct governor {
 	int wake_fd;
 	atomic_uint causes; /* bit per enum governor_cause, or CHANGED */
 	atomic_bool stopping;
+	atomic_bool rests; /* nobody waits, as far as we know (V5) */
 	bool has_thread;
 	pthread_t thread;
 
 	/* Of the thread: */
 	struct policy_state state;
 	uint64_t ticked_ns, looked_ns; /* 0: never */
-	uint64_t next_tick_ns;
+	uint64_t next_tick_ns, next_look_ns;
 	uint64_t look_stall_ns;
 	bool may_stall; /* it has given memory away */
+	bool looks;	/* somebody waited a moment ago */
 	bool pending;	/* a tick waits for the end of the gap (V2) */
 
 	pthread_mutex_t lock; /* the rest */
@@ -137,6 +144,7 @@ void governor_tick(struct governor *g, uint64_t now_ns)
 {
 	g->look_stall_ns = g->config.ops.stall_ns(g->config.ctx);
 	g->ticked_ns = g->looked_ns = now_ns;
+	g->next_look_ns = now_ns + LOOK_NS;
 	g->pending = false;
 	tick(g, now_ns, g->look_stall_ns);
 }
@@ -152,6 +160,13 @@ static uint64_t next_of_phase(const struct governor *g, uint64_t now_ns)
 					      : second_ns + TICK_NS + g->phase_ns;
 }
 
+/* When all was well. */
+static void tick_for_look_before(struct governor *g)
+{
+	if (g->looks && g->looked_ns > g->ticked_ns)
+		tick(g, g->looked_ns, g->look_stall_ns);
+}
+
 /* Did vCPUs wait for memory, for a share of the time since the last look? */
 static void look_for_stall(struct governor *g, uint64_t now_ns)
 {
@@ -159,12 +174,31 @@ static void look_for_stall(struct governor *g, uint64_t now_ns)
 	uint64_t waited_ns = stall_ns > g->look_stall_ns ? stall_ns - g->look_stall_ns : 0;
 
 	if (waited_ns > (now_ns - g->looked_ns) / STALL_SHARE) {
-		if (g->looked_ns > g->ticked_ns)
-			tick(g, g->looked_ns, g->look_stall_ns);
+		tick_for_look_before(g);
 		g->pending = true;
 	}
+	g->looks = waited_ns > 0;
 	g->look_stall_ns = stall_ns;
 	g->looked_ns = now_ns;
+	g->next_look_ns = now_ns + LOOK_NS;
+}
+
+/* What the counter was is known: we rested. */
+static void begin_to_look(struct governor *g, uint64_t now_ns)
+{
+	if (g->looks)
+		return;
+	g->looks = true;
+	g->looked_ns = now_ns;
+	g->next_look_ns = now_ns + FIRST_LOOK_NS;
+}
+
+/* V5 */
+static void rest(struct governor *g, uint64_t now_ns)
+{
+	(void)atomic_exchange(&g->rests, true);
+	if (g->config.ops.stall_ns(g->config.ctx) != g->look_stall_ns)
+		begin_to_look(g, now_ns);
 }
 
 static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
@@ -172,25 +206,45 @@ static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
 	return a_ns < b_ns ? a_ns : b_ns;
 }
 
-uint64_t governor_step(struct governor *g, uint64_t now_ns, unsigned causes)
+/* Is a tick due that nobody woke us for? */
+static bool is_due(struct governor *g, uint64_t now_ns)
 {
-	uint64_t gap_end_ns = g->ticked_ns ? g->ticked_ns + LEAST_GAP_NS : 0;
-
 	if (g->next_tick_ns == 0 || now_ns + TICK_NS < g->ticked_ns) /* first, or time ran back */
 		g->next_tick_ns = now_ns;
-	if (now_ns >= g->next_tick_ns) {
-		g->next_tick_ns = next_of_phase(g, now_ns);
-		g->pending = true;
-	}
-	if (causes)
-		g->pending = true;
-	else if (g->may_stall && now_ns >= g->looked_ns + LOOK_NS)
+	if (now_ns < g->next_tick_ns)
+		return false;
+	g->next_tick_ns = next_of_phase(g, now_ns);
+	return true;
+}
+
+static bool is_gap_over(const struct governor *g, uint64_t now_ns) /* V2 */
+{
+	return g->ticked_ns == 0 || now_ns >= g->ticked_ns + LEAST_GAP_NS || now_ns < g->ticked_ns;
+}
+
+uint64_t governor_step(struct governor *g, uint64_t now_ns, unsigned causes)
+{
+	bool woken = causes & ~(1U << GOVERNOR_WAITS), due = is_due(g, now_ns), look;
+
+	if (g->may_stall && causes & 1U << GOVERNOR_WAITS)
+		begin_to_look(g, now_ns);
+	g->pending = g->pending || due || woken;
+	look = !woken && g->may_stall && g->looks && now_ns >= g->next_look_ns;
+	if (look)
 		look_for_stall(g, now_ns);
-	if (g->pending && (now_ns >= gap_end_ns || now_ns < g->ticked_ns))
+	if (g->pending && is_gap_over(g, now_ns)) {
+		if (!look)
+			tick_for_look_before(g);
 		governor_tick(g, now_ns);
+		if (!due)
+			g->next_tick_ns = next_of_phase(g, now_ns + TICK_NS - 1);
+	}
 	if (g->pending)
-		return gap_end_ns; /* V2 */
-	return g->may_stall ? earlier(g->next_tick_ns, g->looked_ns + LOOK_NS) : g->next_tick_ns;
+		return g->ticked_ns + LEAST_GAP_NS;
+	if (g->may_stall && !g->looks)
+		rest(g, now_ns);
+	return g->may_stall && g->looks ? earlier(g->next_tick_ns, g->next_look_ns)
+					: g->next_tick_ns;
 }
 
 /* ---- The thread ---- */
@@ -284,6 +338,12 @@ static void wake(struct governor *g, unsigned bit)
 void governor_wake(struct governor *g, enum governor_cause cause)
 {
 	wake(g, 1U << cause);
+}
+
+void governor_waits(struct governor *g)
+{
+	if (atomic_exchange(&g->rests, false))
+		governor_wake(g, GOVERNOR_WAITS);
 }
 
 void governor_set(struct governor *g, const struct policy_settings *settings)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* governor.h - the thread that feeds the policy and does what it says: observe, decide, act.
  *
- * For: one decision of policy_step() each second and at once when something happened, for one VM.
+ * For: one decision of policy_step() a second and at once when something happened, for one VM.
  * Not for: where the numbers come from and what moves a balloon; its owner gives it callbacks. It
  * knows no API, no event loop and no KVM.
  *
@@ -20,6 +20,7 @@ enum governor_cause {
 	GOVERNOR_DEFLATED,   /* it took pages back that nobody gave: it runs out of memory */
 	GOVERNOR_STARVED,    /* it touched memory, and the host has none */
 	GOVERNOR_GUEST,	     /* it was reset, or goes on after a pause */
+	GOVERNOR_WAITS,	     /* it waits for memory: look whether for long; see governor_waits() */
 	GOVERNOR_CAUSE_COUNT
 };
 
@@ -27,7 +28,8 @@ struct governor_ops {
 	/* What is known now. All of @input is zero but now_ns and the grant. False: there is
 	 * nothing to decide just now (the VM is paused). */
 	bool (*observe)(void *ctx, struct policy_input *input);
-	/* Time that vCPUs have waited for memory, since the start; asked up to 20 times a second. */
+	/* Time that vCPUs have waited for memory, since the start; asked up to 20 times a second
+	 * while it grows. Who makes it grow calls governor_waits() after that. */
 	uint64_t (*stall_ns)(void *ctx);
 	/* Do what was decided; post it, wait for nobody. Not called in mode off. */
 	void (*act)(void *ctx, const struct policy_record *record);
@@ -76,6 +78,10 @@ void governor_grant(struct governor *governor, bool has_grant, uint64_t grant_by
 /* Never waits: one write to an eventfd. Bounded: ticks are at least GOVERNOR_LEAST_GAP_MS apart. */
 void governor_wake(struct governor *governor, enum governor_cause cause);
 enum { GOVERNOR_LEAST_GAP_MS = 20 };
+
+/* Somebody began to wait for memory. One atomic exchange, and a write to an eventfd if nobody was known
+ * to wait: for the thread that answers page faults. */
+void governor_waits(struct governor *governor);
 
 void governor_read(struct governor *governor, struct governor_status *ret_status);
 

@@ -42,6 +42,12 @@ static void on_wanting(void *ctx)
 	grant_wanting(ctx);
 }
 
+/* On the pager's thread. */
+static void on_waits(void *ctx)
+{
+	policy_waits(ctx);
+}
+
 /* On a thread of the memory's that has nothing else to do. */
 static void on_failed(void *ctx, const char *why)
 {
@@ -88,6 +94,7 @@ static struct ram_config ram_config_of(struct machine *machine)
 		.trace_path = config->memory.trace_path,
 		.events = { .starved = on_starved,
 			    .wanting = on_wanting,
+			    .waits = on_waits,
 			    .failed = on_failed,
 			    .unreadable = unreadable_note,
 			    .dead = on_dead,

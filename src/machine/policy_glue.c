@@ -227,6 +227,12 @@ void policy_starved(struct machine *machine)
 		governor_wake(machine->policy.governor, GOVERNOR_STARVED);
 }
 
+void policy_waits(struct machine *machine)
+{
+	if (machine->policy.governor)
+		governor_waits(machine->policy.governor);
+}
+
 void policy_guest_reset(struct machine *machine)
 {
 	atomic_store(&machine->policy.guest_start_ns, clock_now_ns());

@@ -55,6 +55,7 @@ uint64_t policy_first_balloon_bytes(const struct machine *machine);
 
 /* Hooks. */
 void policy_balloon_changed(struct machine *machine); /* io */
+void policy_waits(struct machine *machine);	      /* the pager's thread; returns at once */
 void policy_starved(struct machine *machine);	      /* any thread; returns at once */
 void policy_guest_reset(struct machine *machine);     /* control */
 void policy_state_changed(struct machine *machine, enum api_state now); /* control */

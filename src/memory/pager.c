@@ -138,11 +138,15 @@ static void set_why(struct sleeper *sleeper, enum touch touch)
 
 static void put_to_sleep(struct pager *pager, struct sleeper sleeper, enum touch touch)
 {
+	const struct ram_events *events = &pager->ram->events;
+
 	set_why(&sleeper, touch);
 	pager->starving_count += sleeper.starving;
 	pager->sleepers[pager->sleeper_count++] = sleeper;
 	add(&pager->asleep, 1);
 	add(&pager->asleep_since_sum_ns, sleeper.since_ns);
+	if (events->waits)
+		events->waits(events->ctx);
 }
 
 static void count_awake(struct pager *pager, const struct sleeper *sleeper, uint64_t now_ns)

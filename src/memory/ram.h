@@ -32,6 +32,9 @@ struct ram_events {
 	/* Somebody waits who would take a frame beyond what ram_set_grant() allows. Told at once, and
 	 * again after something was taken, or granted, in between. */
 	void (*wanting)(void *ctx);
+	/* Somebody begins to wait until a block is read back or the host has a frame, and
+	 * ram_statistics.kept_waiting_ns grows; for each who does. */
+	void (*waits)(void *ctx);
 	/* Page faults are not answered any more: the VM has to end. */
 	void (*failed)(void *ctx, const char *why);
 	/* The block at @gpa cannot be read back from swap now (true); it could at last (false).
