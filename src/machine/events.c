@@ -6,6 +6,8 @@
  * thread ever waits for a client.
  *  E1  memory.balloon is told at most once per BALLOON_EVENT_MS, and always once after the last
  *      change.
+ *  E2  What nobody listens to wakes nobody. The first who listens to memory.balloon is told of moves
+ *      from then on.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -76,6 +78,21 @@ static void on_stats_arrived(void *arg)
 		events_publish(machine, "memory.statistics", view);
 }
 
+static bool is_heard(const struct machine *machine, const char *kind)
+{
+	return machine->server && rpc_server_has_subscriber(machine->server, kind);
+}
+
+void events_subscribed(struct machine *machine) /* E2 */
+{
+	struct events *events = &machine->events;
+
+	if (!is_heard(machine, "memory.balloon") || !atomic_exchange(&events->untold, false))
+		return;
+	json_decref(events->balloon_told);
+	events->balloon_told = memory_view_balloon(machine);
+}
+
 void events_balloon_changed(void *arg)
 {
 	struct machine *machine = arg;
@@ -84,9 +101,13 @@ void events_balloon_changed(void *arg)
 	balloon_read_stats(machine->balloon, &stats);
 	if (stats.at_ns != machine->events.stats_told_at_ns) {
 		machine->events.stats_told_at_ns = stats.at_ns;
-		loop_post(&machine->control, &machine->events.stats_arrived);
+		if (is_heard(machine, "memory.statistics"))
+			loop_post(&machine->control, &machine->events.stats_arrived);
 	}
-	loop_post(&machine->control, &machine->events.balloon_moved);
+	if (is_heard(machine, "memory.balloon"))
+		loop_post(&machine->control, &machine->events.balloon_moved);
+	else
+		atomic_store(&machine->events.untold, true);
 	policy_balloon_changed(machine);
 }
 

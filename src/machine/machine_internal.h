@@ -125,6 +125,7 @@ struct events {
 	uint64_t balloon_told_ns;
 	json_t *balloon_told;	   /* control: the event's data */
 	uint64_t stats_told_at_ns; /* io */
+	atomic_bool untold;	   /* the balloon moved, or not, while nobody listened */
 	struct ratelimit broken_limit;
 };
 
@@ -217,7 +218,8 @@ int events_init(struct machine *machine, struct err *err);
 void events_fini(struct machine *machine);
 void events_state(struct machine *machine);
 void events_publish(struct machine *machine, const char *kind, json_t *data);
-void events_balloon_changed(void *machine); /* io */
+void events_balloon_changed(void *machine);	 /* io */
+void events_subscribed(struct machine *machine); /* control: somebody listens to something */
 
 /* memory_view.c: the members of vm.memory, also used by events. Control. */
 json_t *memory_view(struct machine *machine);

@@ -11,8 +11,8 @@
  *      what was told is never wrong by more for longer.
  *  U4  Who waits for a larger grant is told of HURRY_MS after the last event at the latest: a daemon's
  *      answer is what it waits for.
- *  U3  Nobody listens: nothing is read. Who begins to is told within USAGE_EVENT_MS, whatever moved;
- *      vm.memory has the numbers at once, as `usage`.
+ *  U3  Nobody listens: nothing is read, and no timer runs. Who begins to is told within
+ *      USAGE_EVENT_MS, whatever moved; vm.memory has the numbers at once, as `usage`.
  */
 #include <string.h>
 
@@ -168,6 +168,7 @@ static void on_usage_timer(uv_timer_t *timer)
 
 	if (!somebody_listens(machine)) {
 		glue->told = (struct api_usage){ 0 }; /* U3 */
+		(void)uv_timer_stop(timer);
 		return;
 	}
 	usage_read(machine, &now);
@@ -202,6 +203,16 @@ void usage_hurry(struct machine *machine)
 		(void)uv_timer_start(&glue->hurry, on_hurry, HURRY_MS - since_ms, 0);
 }
 
+static void on_subscribed(void *arg)
+{
+	struct machine *machine = arg;
+	uv_timer_t *timer = &machine->usage.timer;
+
+	events_subscribed(machine);
+	if (somebody_listens(machine) && !uv_is_active((uv_handle_t *)timer))
+		(void)uv_timer_start(timer, on_usage_timer, 0, USAGE_EVENT_MS);
+}
+
 int usage_start(struct machine *machine, struct err *err)
 {
 	(void)err;
@@ -210,13 +221,17 @@ int usage_start(struct machine *machine, struct err *err)
 	(void)uv_timer_init(&machine->control.uv, &machine->usage.hurry);
 	machine->usage.hurry.data = machine;
 	machine->usage.is_up = true;
-	(void)uv_timer_start(&machine->usage.timer, on_usage_timer, 0, USAGE_EVENT_MS);
+	if (machine->server)
+		rpc_server_on_subscribed(machine->server, on_subscribed, machine);
+	on_subscribed(machine); /* somebody may have been quick */
 	return 0;
 }
 
 void usage_stop(struct machine *machine)
 {
 	machine->usage.is_up = false;
+	if (machine->server)
+		rpc_server_on_subscribed(machine->server, NULL, NULL);
 	loop_close_handle((uv_handle_t *)&machine->usage.hurry);
 	loop_close_handle((uv_handle_t *)&machine->usage.timer);
 }

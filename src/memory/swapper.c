@@ -41,6 +41,7 @@
 #include "memory/swapper_internal.h"
 
 #define IDLE_NS	    (1 * NS_PER_S)
+#define RELIEF_NS   (10 * NS_PER_S)
 #define BOUNDED_NS  (100 * NS_PER_MS)
 #define CALM_NS	    (1 * NS_PER_S)
 #define PRESSURE_NS (5 * NS_PER_MS)
@@ -155,14 +156,27 @@ static uint64_t sooner(uint64_t patience_ns, uint64_t now_ns, uint64_t due_ns)
 	return due_ns - now_ns < patience_ns ? due_ns - now_ns : patience_ns;
 }
 
-/* How long a worker that found nothing to do may sleep, if nobody wakes it. */
-static uint64_t patience_ns_locked(const struct swapper *swapper)
+static bool does_another_attend_locked(const struct swapper *swapper)
+{
+	for (unsigned i = 0; i < SWAPPER_WORKERS; i++)
+		if (swapper->threads[i].attends)
+			return true;
+	return false;
+}
+
+/* How long a worker that found nothing to do may sleep, if nobody wakes it. While all is calm one of
+ * them looks for all; the others come now and then, should that one be held up. */
+static uint64_t patience_ns_locked(const struct swapper *swapper, struct swap_thread *thread)
 {
 	uint64_t now_ns = clock_now_ns();
 	uint64_t patience_ns = look_again_ns(swapper);
 
+	if (patience_ns >= BOUNDED_NS && does_another_attend_locked(swapper))
+		return RELIEF_NS;
+	thread->attends = true;
 	patience_ns = sooner(patience_ns, now_ns, swapper_next_pending_ns_locked(swapper));
-	return sooner(patience_ns, now_ns, swapper->back.next_ns);
+	return swapper_may_bring_back(swapper) ? sooner(patience_ns, now_ns, swapper->back.next_ns)
+					       : patience_ns;
 }
 
 /* One job, or a sleep. */
@@ -173,11 +187,12 @@ static void take_turn(struct swapper *swapper, struct swap_thread *thread)
 	uint64_t patience_ns = 0;
 
 	(void)pthread_mutex_lock(&swapper->lock);
+	thread->attends = false;
 	if (pick_locked(swapper, &job)) {
 		swapper->busy_workers++;
 		thread->busy_block = job.block;
 	} else {
-		patience_ns = patience_ns_locked(swapper);
+		patience_ns = patience_ns_locked(swapper, thread);
 	}
 	(void)pthread_mutex_unlock(&swapper->lock);
 	if (job.kind == JOB_NONE) {

@@ -79,6 +79,11 @@ static bool find_swapped(struct swapper *swapper, uint64_t *ret_block)
 	return false;
 }
 
+bool swapper_may_bring_back(const struct swapper *swapper)
+{
+	return atomic_load(&swapper->ram->frames.in_state[FRAME_SWAPPED]) > 0;
+}
+
 bool swapper_pick_back_locked(struct swapper *swapper, struct swap_job *ret_job)
 {
 	struct back_work *back = &swapper->back;

@@ -96,7 +96,8 @@ struct swap_thread {
 	pthread_t thread;
 	bool running;
 	struct watched watched;
-	uint64_t busy_block; /* W2; under the lock */
+	uint64_t busy_block; /* W2; under the lock, as the next */
+	bool attends;	     /* it sleeps, and looks again after what nobody wakes a worker for */
 };
 
 struct swapper {
@@ -172,6 +173,8 @@ void swapper_note_refault_locked(struct swapper *swapper, uint64_t now_ns); /* i
 void swapper_note_back_locked(struct swapper *swapper, uint64_t block); /* it was, for whomever */
 
 /* swapper_back.c: bringing back when the shortage is over */
+/* Is anything in swap at all? */
+bool swapper_may_bring_back(const struct swapper *swapper);
 bool swapper_pick_back_locked(struct swapper *swapper, struct swap_job *ret_job);
 void swapper_back_done_locked(struct swapper *swapper, uint64_t took_ns);
 

@@ -88,6 +88,8 @@ void hub_count_subscriber(struct hub *hub, const struct connection *connection, 
 	for (unsigned i = 0; i < hub->backend->set->event_count; i++)
 		if (connection->subscription.kinds >> i & 1)
 			hub->subscribers[i] += (unsigned)change;
+	if (change > 0 && hub->subscribed)
+		hub->subscribed(hub->subscribed_ctx);
 }
 
 /* --- deadlines ------------------------------------------------------------------------------- */

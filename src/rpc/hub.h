@@ -20,8 +20,10 @@ struct hub {
 
 	struct connection *first, *dirty;
 	unsigned count;
-	uint64_t held_bytes; /* by all */
-	unsigned subscribers[HUB_KINDS_MAX];
+	uint64_t held_bytes;			     /* by all */
+	_Atomic unsigned subscribers[HUB_KINDS_MAX]; /* written by the loop, read by any */
+	void (*subscribed)(void *ctx);		     /* may be NULL */
+	void *subscribed_ctx;
 	struct jsonrpc_pool calls;
 	struct event_ring ring;
 	struct api_backend

@@ -94,8 +94,11 @@ int rpc_server_create_many(const struct rpc_server_config *config, struct rpc_se
 void rpc_server_publish_of(struct rpc_server *server, const char *vm_name, const char *vm_uuid,
 			   const char *kind, json_t *data);
 
-/* True when somebody subscribed to events of that kind. */
+/* True when somebody subscribed to events of that kind. Any thread, as long as the server is there. */
 bool rpc_server_has_subscriber(const struct rpc_server *server, const char *kind);
+/* @subscribed is called on the loop's thread when somebody subscribed to something; NULL: not any more.
+ * So that who has nobody to tell need not look. */
+void rpc_server_on_subscribed(struct rpc_server *server, void (*subscribed)(void *ctx), void *ctx);
 unsigned rpc_server_connections(const struct rpc_server *server);
 uint64_t rpc_server_next_seq(const struct rpc_server *server); /* of the event to come */
 

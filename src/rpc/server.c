@@ -211,6 +211,12 @@ bool rpc_server_has_subscriber(const struct rpc_server *server, const char *kind
 	return index >= 0 && server->hub.subscribers[index] > 0;
 }
 
+void rpc_server_on_subscribed(struct rpc_server *server, void (*subscribed)(void *ctx), void *ctx)
+{
+	server->hub.subscribed = subscribed;
+	server->hub.subscribed_ctx = ctx;
+}
+
 unsigned rpc_server_connections(const struct rpc_server *server)
 {
 	return server->hub.count;

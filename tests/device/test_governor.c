@@ -285,19 +285,17 @@ static void a_stall_of_a_ballooned_guest_releases_within_100_ms(void **state)
 static void while_nobody_waits_nobody_looks(void **state)
 {
 	struct rig *rig = rig_create(0);
-	unsigned looks, ticks;
 
 	(void)state;
 	rig->used_bytes = 512 * MIB_BYTES;
 	pass(rig, 200 * NS_PER_S);
 	assert_true(rig->taken_bytes > GIB_BYTES);
-	looks = rig->looks;
-	ticks = rig->ticks;
+	rig->looks = rig->ticks = 0;
 	pass(rig, 10 * NS_PER_S);
-	assert_true(rig->looks - looks <= 2 * (rig->ticks - ticks)); /* its own, and V5's */
-	rig->stall_ns += NS_PER_MS;				     /* too short to matter */
+	assert_true(rig->looks <= 2 * rig->ticks); /* a tick's own, and V5's */
+	rig->stall_ns += NS_PER_MS;		   /* too short to matter */
 	pass(rig, 10 * NS_PER_S);
-	assert_true(rig->looks - looks <= 2 * (rig->ticks - ticks) + 4);
+	assert_true(rig->looks <= 2 * rig->ticks + 4);
 	rig_destroy(rig);
 }
 
@@ -309,9 +307,6 @@ static void a_wait_that_begins_as_it_goes_to_rest_is_looked_at(void **state)
 	(void)state;
 	rig->used_bytes = 512 * MIB_BYTES;
 	pass(rig, 200 * NS_PER_S);
-	due_ns = governor_step(rig->governor, rig->now_ns, 1U << GOVERNOR_STATISTICS);
-	assert_true(due_ns > rig->now_ns + 50 * NS_PER_MS);
-	rig->now_ns += 30 * NS_PER_MS;
 	rig->waits_now = true; /* the tick has read the counter, the look before the rest has not */
 	due_ns = governor_step(rig->governor, rig->now_ns, 1U << GOVERNOR_STATISTICS);
 	assert_true(due_ns <= rig->now_ns + 50 * NS_PER_MS);
