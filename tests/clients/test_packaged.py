@@ -156,10 +156,26 @@ def vms_outlive_the_daemon_however_it_ends(host):
     assert running(host) == before
     host.run("systemctl", "stop", "neapd.service", *("neapd" + each + ".socket" for each in ("", "-ro", "-metrics")))
     assert all(is_alive(host, pid) for pid in before.values())
-    assert not host.attempt("ls", RUN + "neapd.sock").stdout  # no socket that nobody listens to
+    said = host.attempt("neap", "ps").stderr
+    assert "neapd does not answer at /run/neapd/neapd.sock" in said, said
     host.run("systemctl", "start", "neapd.service")
     assert running(host) == before
     assert "200 OK" in scrape(host).stdout
+
+
+def a_wrong_file_is_said_once_and_put_right(host):
+    before, path = running(host), host.file("/etc/neap/neapd.json")
+    with open(path, encoding="utf-8") as file:
+        right = file.read()
+    host.write("/etc/neap/neapd.json", right.replace('"socket"', '"sockets"'))
+    assert host.attempt("systemctl", "restart", "neapd").returncode != 0
+    assert host.show("neapd.service", "ActiveState") == "failed"  # and not about to be tried again
+    said = host.run("journalctl", "--no-pager", "-o", "cat", "-u", "neapd")
+    assert said.count('unknown key "sockets"; did you mean socket?') == 1, said
+    assert all(is_alive(host, pid) for pid in before.values())
+    host.write("/etc/neap/neapd.json", right)
+    host.run("systemctl", "restart", "neapd")
+    assert running(host) == before
 
 
 def the_journal_says_what_happened(host):
@@ -217,7 +233,7 @@ def removing_them_powers_vms_off_and_a_purge_leaves_nothing(host):
 
 STORY = (installing_makes_the_user_the_directories_and_the_sockets, the_first_who_connects_starts_the_daemon,
          members_of_the_group_may_and_others_may_not, vms_run_in_the_sandbox_on_huge_pages_and_with_swap,
-         vms_outlive_the_daemon_however_it_ends, the_journal_says_what_happened,
+         vms_outlive_the_daemon_however_it_ends, a_wrong_file_is_said_once_and_put_right, the_journal_says_what_happened,
          a_vm_of_a_unit_of_its_own_is_found_and_stopped, an_upgrade_leaves_vms_and_sockets_alone,
          guests_power_off_with_their_host_and_come_back_with_it,
          removing_them_powers_vms_off_and_a_purge_leaves_nothing)
