@@ -262,8 +262,8 @@ static void print_host(const json_t *host)
 	out_table_print(&table, stdout, "  ");
 }
 
-/* A VM that does not run is what it will be. */
-static void print_stored(const json_t *info)
+/* Of a VM that does not run what it will be; of one that does not answer what is known without it. */
+static void print_known(const json_t *info)
 {
 	const json_t *config = json_object_get(info, "config");
 	const char *kernel = out_text(json_object_get(config, "boot"), "kernel");
@@ -281,10 +281,20 @@ static void print_stored(const json_t *info)
 	out_cell(&table, OUT_PLAIN, "%s", *kernel ? kernel : "embedded");
 	out_cell(&table, OUT_DIM, "memory");
 	out_cell(&table, OUT_PLAIN, "%s", out_text(json_object_get(config, "memory"), "maximum"));
+	if (out_u64(info, "pid") > 0) {
+		out_cell(&table, OUT_DIM, "process");
+		out_cell(&table, OUT_PLAIN, "%" PRIu64, out_u64(info, "pid"));
+	}
 	out_cell(&table, OUT_DIM, "uuid");
 	out_cell(&table, OUT_PLAIN, "%s", out_text(info, "uuid"));
 	out_table_print(&table, stdout, "  ");
 	print_host(json_object_get(info, "host"));
+}
+
+/* The daemon answers for one that does not, or not yet. */
+static bool has_answered(const json_t *info)
+{
+	return json_object_get(info, "uptime_ns") != NULL;
 }
 
 static void print_running(const json_t *info, const json_t *memory)
@@ -308,7 +318,7 @@ int cli_info(struct cli_call *call)
 	if (ret != EXIT_CODE_OK)
 		return ret;
 	ret = vm_call(&vm, "vm.info", NULL, &info);
-	if (ret == EXIT_CODE_OK && json_object_get(info, "pid"))
+	if (ret == EXIT_CODE_OK && has_answered(info))
 		ret = vm_call(&vm, "vm.memory", NULL, &memory);
 	if (ret == EXIT_CODE_OK && cli_wants_json(call)) {
 		if (!out_json(json_pack("{s:O, s:O*}", "info", info, "memory", memory)))
@@ -316,7 +326,7 @@ int cli_info(struct cli_call *call)
 	} else if (ret == EXIT_CODE_OK && memory) {
 		print_running(info, memory);
 	} else if (ret == EXIT_CODE_OK) {
-		print_stored(info);
+		print_known(info);
 	}
 	json_decref(info);
 	json_decref(memory);

@@ -206,6 +206,8 @@ def a_vm_that_is_stopped_is_told_from_one_that_answers():
         os.kill(pid, 19)  # SIGSTOP
         check(site.neap("why", "stuck"), FAILED, err="does not answer.*neap kill stuck")
         check(site.neap("why", "well"), OK)
+        check(site.neap("info", "stuck"), OK, out=f"^stuck is silent:(.|\n)*process +{pid}$(.|\n)*log +/")
+        assert site.json("info", "stuck")["info"]["pid"] == pid
         check(site.neap("kill", "stuck"), OK, out="stuck: stopped")
         assert site.states() == {"stuck": "stopped", "well": "running"}
 
