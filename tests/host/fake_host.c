@@ -30,6 +30,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "../support/sanitizers.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "host/hosted.h"
@@ -286,7 +287,7 @@ static void say_memory(void)
 		pages = 0;
 	if (file)
 		(void)fclose(file);
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if WITH_ASAN || WITH_TSAN
 	pages = 0;
 #endif
 	(void)printf("%" PRIu64 "\n", pages * (uint64_t)sysconf(_SC_PAGESIZE));

@@ -13,6 +13,7 @@
  * do devices and direct I/O; then everybody's counters are compared, and the engine's.
  * On 4 KiB memory the disk then refuses every write: nothing more may leave RAM, and nobody notices.
  */
+#include "../support/sanitizers.h"
 #include "../support/hugemount.h"
 
 #include "stress.h"
@@ -25,7 +26,7 @@
 #include "memory/swap_internal.h"
 #include "memory/swapper_internal.h"
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#if WITH_TSAN || WITH_ASAN
 enum { PATIENCE_S = 120 };
 #else
 enum { PATIENCE_S = 40 };

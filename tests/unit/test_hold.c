@@ -5,6 +5,7 @@
  * Direct I/O, so that the disk writes to the very pages. Two cases leave the hold out, to show that the
  * others would fail without it: a page that is pinned and then punched swallows what is read into it.
  */
+#include "../support/sanitizers.h"
 #include "block_rig.h"
 
 #include <errno.h>
@@ -208,7 +209,7 @@ static void without_holding_the_same_reads_are_lost(void **state)
 	struct scene scene = { .ram = NULL };
 
 	(void)state;
-#ifdef __SANITIZE_THREAD__
+#if WITH_TSAN
 	test_skip_case("evictions are too slow under ThreadSanitizer to meet a read");
 #endif
 	scene.ram = rig_open(NULL);

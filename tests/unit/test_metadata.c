@@ -5,6 +5,7 @@
  * threads and buffers do not count; each in a process of its own, so that the allocator's past does
  * not.
  */
+#include "../support/sanitizers.h"
 #include "../support/testing.h"
 
 #include <string.h>
@@ -120,7 +121,7 @@ int main(void)
 		cmocka_unit_test(small_frames_cost_at_most_64_kib_per_gib_with_swap),
 	};
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#if WITH_TSAN || WITH_ASAN
 	test_skip_program("the sanitizer's own memory is counted as well");
 #endif
 	return cmocka_run_group_tests(tests, NULL, NULL);

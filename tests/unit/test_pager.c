@@ -3,6 +3,7 @@
  *
  * The frames come from a private pool; a second RAM is the neighbour who holds the rest of it.
  */
+#include "../support/sanitizers.h"
 #include "../support/hugemount.h"
 
 #include <pthread.h>
@@ -178,7 +179,7 @@ static long minor_faults(void)
 	return usage.ru_minflt;
 }
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#if WITH_TSAN || WITH_ASAN
 static const bool counts_faults = false; /* the sanitizer's shadow memory faults as well */
 #else
 static const bool counts_faults = true;

@@ -4,6 +4,7 @@
  * With 2M the frames come from a private mount (support/hugemount.h) of POOL_FRAMES pages, so
  * that the counts are exact and nobody else is disturbed.
  */
+#include "../support/sanitizers.h"
 #include "../support/hugemount.h"
 
 #include <inttypes.h>
@@ -20,7 +21,7 @@
 
 enum { POOL_FRAMES = 16, RANDOM_STEPS = 4000, RACE_ROUNDS = 40000, RACE_FRAMES = 3 };
 
-#ifdef __SANITIZE_THREAD__ /* its shadow leaves no address space for two views of 1 TiB */
+#if WITH_TSAN /* its shadow leaves no address space for two views of 1 TiB */
 #define LARGEST_BYTES	   (GIB_BYTES * 64)
 #define LARGEST_COST_BYTES (32 * MIB_BYTES)
 #else

@@ -3,12 +3,13 @@
  * block's bytes by the seed they were made from; by one worker, by two at once, and with a guest that
  * writes meanwhile.
  */
+#include "../support/sanitizers.h"
 #include "swap_fixture.h"
 
 #include <errno.h>
 #include <pthread.h>
 
-#if defined(__SANITIZE_THREAD__)
+#if WITH_TSAN
 enum { ROUNDS = 250 }; /* ten times slower */
 #else
 enum { ROUNDS = 500 };
@@ -289,7 +290,7 @@ static void drops_from_another_thread_make_room_for_writes(void **state)
 	fixture_close(&f);
 }
 
-#if !defined(__SANITIZE_THREAD__)
+#if !WITH_TSAN
 struct guest {
 	volatile uint64_t *words;
 	atomic_bool stop;
@@ -348,7 +349,7 @@ int main(void)
 		cmocka_unit_test(any_sequence_gives_back_what_was_written_last),
 		cmocka_unit_test(two_workers_at_once_do_not_meet),
 		cmocka_unit_test(drops_from_another_thread_make_room_for_writes),
-#if !defined(__SANITIZE_THREAD__) /* a guest's races are the point of it */
+#if !WITH_TSAN /* a guest's races are the point of it */
 		cmocka_unit_test(a_guest_that_writes_meanwhile_breaks_nothing),
 #endif
 	};

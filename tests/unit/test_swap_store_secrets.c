@@ -6,6 +6,7 @@
  * mark "dd" (do not dump), so those are searched, for the key turned around, lest the search find
  * itself.
  */
+#include "../support/sanitizers.h"
 #include "swap_fixture.h"
 
 #include <errno.h>
@@ -15,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if WITH_ASAN || WITH_TSAN
 enum { SANITIZED = 1 }; /* their shadow is terabytes of mappings */
 #else
 enum { SANITIZED = 0 };

@@ -3,6 +3,7 @@
  *
  * Threads of this program play the engine's. What happens to a whole VM: tests/kvm/test_watch.py.
  */
+#include "../support/sanitizers.h"
 #include "watch_rig.h"
 
 #include <errno.h>
@@ -239,7 +240,7 @@ static void what_answers_faults_stays_in_ram(void **state)
 	struct err err = { 0 };
 
 	(void)state;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if WITH_ASAN || WITH_TSAN
 	test_skip_case("sanitizers lock no memory");
 #endif
 	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur < 8 * MIB_BYTES)

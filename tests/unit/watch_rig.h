@@ -5,6 +5,7 @@
 #ifndef NEAP_TESTS_UNIT_WATCH_RIG_H
 #define NEAP_TESTS_UNIT_WATCH_RIG_H
 
+#include "../support/sanitizers.h"
 #include "../support/testing.h"
 
 #include <pthread.h>
@@ -182,7 +183,7 @@ TESTING_INLINE void await_rest_of(const struct watched *thread)
 /* A thread that ends behind its library's back upsets their accounts of it. */
 TESTING_INLINE void skip_if_nobody_may_die(void)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if WITH_ASAN || WITH_TSAN
 	test_skip_case("sanitizers want threads to end as they should");
 #endif
 }
