@@ -90,6 +90,7 @@ static void check_device(void)
 
 	check(base == 0 || base == 1 || base == 3 || base == 11 || base == 15);
 	check(!vdev->active || vdev->status == 15);
+	check(fake_guest_read(&guest, FAKE_STATUS) == vdev->status);
 	check(!(vdev->status & VIRTIO_STATUS_NEEDS_RESET) || base == 15);
 	check(base < 11 || (vdev->negotiated & ~vdev->offered) == 0);
 	for (unsigned i = 0; i < 2; i++) {
