@@ -13,7 +13,8 @@
 enum { DAEMON_KEPT_MAX = 8192, DAEMON_CONNECTIONS_MAX = 16384, DAEMON_PATIENCE_MS = 20000 };
 
 /* vm.start is kept until daemon_answer(); vm.delete answers before its handler returns; vm.console
- * hands over one end of a socket pair; vm.list answers at once, as many KiB as its selector says. */
+ * hands over one end of a socket pair; vm.list answers at once, as many KiB as its selector says: with a limit
+ * it writes them in place, and selector "none" finds no memory for it. */
 struct daemon {
 	char dir[48], path[RPC_PATH_BYTES], read_path[RPC_PATH_BYTES];
 	uv_loop_t loop;
@@ -44,6 +45,8 @@ void daemon_assert_alive(struct daemon *daemon);
 
 /* Answers kept[index] with {"pid": index}; it leaves the list, the others keep their order. */
 void daemon_answer(struct daemon *daemon, unsigned index);
+/* The same, written in place. True: it was written. */
+bool daemon_answer_by(struct daemon *daemon, unsigned index);
 void daemon_wait_kept(struct daemon *daemon, unsigned count);
 
 /* Of an answer or event. */

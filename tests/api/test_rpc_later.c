@@ -171,6 +171,86 @@ static void a_client_that_leaves_after_its_last_word_is_noticed(void **state)
 	assert_int_equal(rpc_server_connections(daemon->server), 0);
 }
 
+/* --- answers that are written in place --------------------------------------------------------- */
+
+#define LIST(id, selector)                                                      \
+	"{\"jsonrpc\":\"2.0\",\"id\":" id ",\"method\":\"vm.list\",\"params\":" \
+	"{\"limit\":1,\"selector\":\"" selector "\"}}"
+
+static size_t listed_bytes(const json_t *answer)
+{
+	const json_t *vms = json_object_get(json_object_get(answer, "result"), "vms");
+
+	return json_string_length(json_array_get(vms, 0));
+}
+
+static void what_is_written_in_place_is_an_answer_like_others(void **state)
+{
+	struct daemon *daemon = *state;
+	int fd = daemon_connect(daemon->path);
+	json_t *answer;
+
+	daemon_say(daemon, fd,
+		   "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"host.info\"}\n" LIST(
+			   "\"a\\u00e9\"", "300") "\n{\"jsonrpc\":\"2.0\",\"id\":3,"
+						  "\"method\":\"host.info\"}\n");
+	assert_int_equal(heard(daemon, fd, 1), 0);
+	answer = daemon_hear(daemon, fd);
+	assert_string_equal(json_string_value(json_object_get(answer, "id")), "a\xc3\xa9");
+	assert_int_equal(listed_bytes(answer), 300 * KIB_BYTES);
+	json_decref(answer);
+	assert_int_equal(heard(daemon, fd, 3), 0);
+	daemon_say(daemon, fd, "[" LIST("4", "2") "," LIST("5", "1") "]\n");
+	answer = daemon_hear(daemon, fd);
+	assert_int_equal(json_array_size(answer), 2);
+	assert_int_equal(listed_bytes(json_array_get(answer, 0)), 2 * KIB_BYTES);
+	assert_int_equal(listed_bytes(json_array_get(answer, 1)), KIB_BYTES);
+	json_decref(answer);
+	(void)close(fd);
+}
+
+static void what_cannot_be_written_leaves_nothing_of_it(void **state)
+{
+	struct daemon *daemon = *state;
+	int fd = daemon_connect(daemon->path);
+	json_t *answer;
+
+	daemon_say(daemon, fd, "[" LIST("1", "none") "]\n");
+	answer = daemon_hear(daemon, fd);
+	assert_int_equal(daemon_int(json_array_get(answer, 0), "error", "code"),
+			 API_ERROR_INTERNAL);
+	json_decref(answer);
+	daemon_say(daemon, fd, LIST("2", "none") "\n");
+	assert_null(daemon_hear(daemon, fd)); /* who would wait in vain is told by the end */
+	(void)close(fd);
+	daemon_assert_alive(daemon);
+}
+
+static void nothing_is_written_for_who_does_not_wait(void **state)
+{
+	struct daemon *daemon = *state;
+	int fd = daemon_connect(daemon->path);
+
+	start(daemon, fd, 1);
+	daemon_say(daemon, fd,
+		   "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"vm.start\","
+		   "\"params\":{\"deadline_ms\":1}}\n"
+		   "{\"jsonrpc\":\"2.0\",\"method\":\"vm.start\"}\n");
+	daemon_wait_kept(daemon, 3);
+	assert_int_equal(heard(daemon, fd, 2), API_ERROR_DEADLINE);
+	assert_false(daemon_answer_by(daemon, 2)); /* a notification */
+	assert_false(daemon_answer_by(daemon, 1)); /* told already */
+	assert_true(daemon_answer_by(daemon, 0));
+	assert_int_equal(heard(daemon, fd, 1), 0);
+	start(daemon, fd, 3);
+	daemon_wait_kept(daemon, 1);
+	(void)close(fd);
+	for (int i = 0; i < 5; i++)
+		daemon_turn(daemon);
+	assert_false(daemon_answer_by(daemon, 0)); /* gone */
+	daemon_assert_alive(daemon);
+}
+
 /* --- deadlines ------------------------------------------------------------------------------- */
 
 static void when_the_deadline_passes_the_client_is_told_and_the_work_goes_on(void **state)
@@ -542,6 +622,9 @@ int main(void)
 		TEST(a_client_that_leaves_after_its_last_word_is_noticed),
 		TEST(when_the_deadline_passes_the_client_is_told_and_the_work_goes_on),
 		TEST(a_deadline_passes_within_a_batch),
+		TEST(what_is_written_in_place_is_an_answer_like_others),
+		TEST(what_cannot_be_written_leaves_nothing_of_it),
+		TEST(nothing_is_written_for_who_does_not_wait),
 		TEST(deadlines_pass_in_their_order_whatever_the_order_of_the_calls),
 		TEST(a_deadline_must_be_a_number_of_milliseconds_up_to_a_day),
 		TEST(a_client_with_256_unanswered_calls_is_not_read_from),

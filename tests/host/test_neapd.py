@@ -339,6 +339,11 @@ class Many(OneDaemon):
         daemon.call("vm.start", vm="one")
         info = daemon.call("vm.info", vm="one")
         self.assertEqual((info["cpus"], info["config"]["memory"]["weight"]), (2, 5))
+        slow = daemon.call("vm.update", vm="one", set={"memory.sample_period": 60, "memory.sample_blocks": 9})
+        self.assertEqual(slow, {"live": [], "next_start": ["memory.sample_period", "memory.sample_blocks"]})
+        self.assertEqual(sorted(daemon.call("vm.info", vm="one")["host"]["next_start"]),
+                         ["memory.sample_blocks", "memory.sample_period"])
+        daemon.call("vm.update", vm="one", set={"memory.sample_period": 30, "memory.sample_blocks": 100})
         daemon.listen()
         self.assertEqual(daemon.call("vm.update", vm="one", set={"memory.weight": 7, "cpus": 1},
                                      restart="always", autostart=True),
