@@ -378,8 +378,8 @@ static int set_now(struct cli_call *call, struct vm *vm, struct request *request
 	if (request->kept_only)
 		return out_fail(
 			EXIT_CODE_USAGE,
-			"%s: %.*s cannot change while a VM runs, and this one is not kept by neapd "
-			"for another start (neap create makes such VMs)",
+			"%s: %.*s cannot change while a VM runs, and no neapd keeps this one for "
+			"another start (neap create makes such VMs)",
 			vm->name, (int)strcspn(request->kept_only, "="), request->kept_only);
 	ret = ask(vm, request, cli_flag(call, "wait") != NULL);
 	return ret == EXIT_CODE_OK ? report(vm, request->progress, call, timeout_ns) : ret;
@@ -431,6 +431,7 @@ static int set_one(struct cli_call *call, struct request *request, uint64_t time
 	if (ret != EXIT_CODE_OK)
 		return ret;
 	ret = look_who_keeps(&vm, &is_kept, &runs);
+	is_kept |= vm.by_daemon && request->kept_only; /* it has labels, and words for the rest */
 	if (ret == EXIT_CODE_OK && is_kept && !request->moves_balloon)
 		ret = set_kept(call, &vm, request, runs, timeout_ns);
 	else if (ret == EXIT_CODE_OK)

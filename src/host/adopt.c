@@ -171,9 +171,11 @@ static struct hosted *vm_of(struct host *host, const char *name, const json_t *i
 		return add_transient(host, info, err); /* it has `config`, as a definition has */
 	if (strcmp(vm->definition.uuid, uuid) == 0)
 		return vm;
-	(void)snprintf(vm->reason, sizeof(vm->reason),
-		       "another VM of that name runs, with UUID %.36s; end it to start this one",
-		       uuid); /* A2 */
+	(void)snprintf(
+		vm->reason, sizeof(vm->reason),
+		"another VM of that name runs, with UUID %.36s; to start this one, end it: neap "
+		"kill %s --host none",
+		uuid, name); /* A2 */
 	return err_set(err, -EEXIST, "a VM of that name is stored, with another UUID"), NULL;
 }
 

@@ -177,9 +177,23 @@ def vms_that_people_start_are_seen_and_reached():
         neapd.until(lambda: [row["name"] for row in site.json("ps", "-l", "state=running")] == ["own"])
         check(site.neap("info", "own"), OK, out="neapd forgets it when it ends")
         check(site.neap("set", "own", "memory.weight=5"), OK, out="weight 5")
-        check(site.neap("set", "own", "cpus=2"), USAGE, err="cpus cannot change while a VM runs")
+        check(site.neap("set", "own", "cpus=2"), USAGE, err="own is not stored, so it has no next start for cpus")
+        check(site.neap("set", "own", "restart=always"), USAGE, err="not stored.*for restart")
+        check(site.neap("set", "own", "label.tier=web"), OK, out="^own: at once: label.tier$")
+        check(site.neap("ps", "-l", "tier=web"), OK, out="^own +running")
+        check(site.neap("set", "own", "cpus=2", "--host", "none"), USAGE, err="cpus cannot change while a VM runs")
         check(site.neap("console", "own", stdin="hello\n"), OK, out="^fake guest\nHELLO$")
         check(site.neap("stop", "own", "--wait"), OK, out="own: stopped")
+
+
+def another_vm_of_a_stored_ones_name_is_told_with_the_way_to_end_it():
+    with Site() as site:
+        site.create("web")
+        check(site.neap("run", "--name", "web", *SMALL, "--detach"), OK)
+        neapd.until(lambda: "end it: neap kill web --host none" in site.json("info", "web")["info"]["reason"])
+        check(site.neap("start", "web"), FAILED, err="already runs")
+        check(site.neap("kill", "web", "--host", "none"), OK)
+        check(site.neap("start", "web"), OK)
 
 
 def logs_and_the_host_are_shown():
