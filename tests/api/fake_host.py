@@ -268,6 +268,9 @@ class FakeHost:
     def vm_update(self, vm, set=None, labels=None, autostart=None, restart=None):
         live = ("memory.minimum", "memory.buffer", "memory.weight", "memory.mode", "memory.limit")
         now = [key for key in set or {} if key in live and self.info(vm)]
+        later = [key for key in set or {} if key not in now]
+        if vm["transient"] and (later or autostart is not None or restart):
+            refuse(BAD_PARAMS, f"{vm['name']} is not stored, so it has no next start for {(later + ['that'])[0]} to wait for")
         for key, value in (labels or {}).items():
             vm["labels"].pop(key, None)
             if value is not None:
@@ -278,7 +281,7 @@ class FakeHost:
         if "memory.minimum" in now:
             self.call(vm, "vm.memory.set", minimum_bytes=int(set["memory.minimum"][:-1]) << 20)
         kept = [f"label.{key}" for key in labels or {}] + ["autostart"] * (autostart is not None) + ["restart"] * bool(restart)
-        return {"live": now + kept, "next_start": [key for key in set or {} if key not in now]}
+        return {"live": now + kept, "next_start": later}
 
     def vm_list(self, selector="all"):
         rows = []

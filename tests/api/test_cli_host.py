@@ -275,11 +275,12 @@ def set_refuses_what_cannot_be_meant():
                             (["web", "memory=32M", "cpus=2"], "is kept: use two commands"),
                             (["web", "autostart=perhaps"], "autostart is on or off"),
                             (["web", "label.=x"], "label.NAME=VALUE"), (["web", "cpus=1", "cpus=2"], "given twice"),
-                            (["own", "cpus=2"], "cpus cannot change while a VM runs"),
+                            (["own", "cpus=2"], "no next start for cpus"),
                             (["-l", "all", "memory=1G", "--wait"], "does not go with --selector")):
             check(site.neap("set", *words), USAGE, err=said)
         check(site.neap("set", "own", "memory.weight=5"), OK, out="weight 5")
-        assert not [params for method, params in site.daemon.requests if method == "vm.update"]
+        assert [params for method, params in site.daemon.requests if method == "vm.update"] == \
+            [{"vm": "own", "set": {"cpus": 2}}], site.daemon.requests
 
 
 # --- with and without ---------------------------------------------------------------------------------

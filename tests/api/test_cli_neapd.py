@@ -191,7 +191,7 @@ def another_vm_of_a_stored_ones_name_is_told_with_the_way_to_end_it():
         site.create("web")
         check(site.neap("run", "--name", "web", *SMALL, "--detach"), OK)
         neapd.until(lambda: "end it: neap kill web --host none" in site.json("info", "web")["info"]["reason"])
-        check(site.neap("start", "web"), FAILED, err="already runs")
+        check(site.neap("start", "web"), FAILED, err="already runs|runs already")
         check(site.neap("kill", "web", "--host", "none"), OK)
         check(site.neap("start", "web"), OK)
 
