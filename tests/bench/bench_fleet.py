@@ -15,6 +15,7 @@ steady   200 guests that sit still: neapd's processor time and memory, and what 
 Prints "name value unit".
 """
 import json
+import mmap
 import os
 import select
 import shutil
@@ -37,6 +38,7 @@ MANY = int(os.environ.get("NEAP_BENCH_FLEET", "100"))
 ROUNDS = {1: 11, MANY: 3}
 STEADY_VMS, STEADY_S, LISTS = 200, 20, 500
 LOOK_S = 0.001
+MAP_HUGETLB = 0x40000
 
 
 def report(name, value, unit):
@@ -138,6 +140,14 @@ def start_qemu(count, pages, image, cmdline):
     return took
 
 
+def touch_free_huge_pages():
+    """A host that is itself a VM gets a page from its own host when it is first touched, and that
+    takes longer than all that is measured here: let neither side find one."""
+    with open("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages") as free:
+        count = int(free.read())
+    mmap.mmap(-1, count << 21, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_HUGETLB | mmap.MAP_POPULATE).close()
+
+
 def compare(name, count, pages, image, cmdline):
     pairs = [(start_neap(count, pages, cmdline), start_qemu(count, pages, image, cmdline))
              for _ in range(ROUNDS[count])]
@@ -150,6 +160,8 @@ def compare(name, count, pages, image, cmdline):
 def start(pages, image):
     if not shutil.which(QEMU):
         skip("%s is not installed" % QEMU)
+    if pages == "2M":
+        touch_free_huge_pages()
     for count in ROUNDS:
         compare("", count, pages, image, "quiet")
     if pages == "4K":
