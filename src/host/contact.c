@@ -291,15 +291,27 @@ void contact_tell(struct hosted *vm, const char *method, json_t *params)
 		json_decref(params);
 }
 
-static void ask_about_it(struct hosted *vm)
+/* It may have been told while nobody listened. */
+static void tell_grant_again(struct hosted *vm)
 {
 	uint64_t grant_bytes = vm->broker_vm ? broker_grant_bytes(vm->broker_vm) : 0;
 
-	(void)ask(vm, "vm.info", NULL, AS_LONG_AS_IT_TAKES, on_info);
-	(void)ask(vm, "vm.memory", NULL, AS_LONG_AS_IT_TAKES, on_memory);
-	if (grant_bytes > 0) /* it may have been told while nobody listened */
+	if (grant_bytes > 0)
 		contact_tell(vm, "vm.memory.grant",
 			     json_pack("{s:I}", "grant_bytes", (json_int_t)grant_bytes));
+}
+
+static void ask_about_it(struct hosted *vm)
+{
+	(void)ask(vm, "vm.info", NULL, AS_LONG_AS_IT_TAKES, on_info);
+	(void)ask(vm, "vm.memory", NULL, AS_LONG_AS_IT_TAKES, on_memory);
+	tell_grant_again(vm);
+}
+
+static void ask_how_it_does(struct hosted *vm)
+{
+	(void)ask(vm, "vm.usage", NULL, AS_LONG_AS_IT_TAKES, on_usage);
+	tell_grant_again(vm);
 }
 
 static void on_asked(void *ctx, int code, const json_t *result, const char *sentence)
@@ -432,7 +444,7 @@ static void try_link(struct hosted *vm)
 	contact->heard_ns = clock_now_ns();
 	subscribe(vm);
 	if (vm->running_config)
-		(void)ask(vm, "vm.usage", NULL, AS_LONG_AS_IT_TAKES, on_usage);
+		ask_how_it_does(vm);
 	else
 		ask_about_it(vm);
 }

@@ -10,13 +10,39 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
+import unittest.mock
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import neapd  # noqa: E402
 import neapvm  # noqa: E402
+
+# A `neap run` of a time before vm.usage, without any guest: it says that it runs, and answers.
+OLDER_NEAP = """#!%s
+import json, os, socket, sys
+name = sys.argv[sys.argv.index("--name") + 1]
+config = json.loads(os.pread(0, 65536, 0))
+directory = os.path.join(os.environ["XDG_RUNTIME_DIR"], "neap")
+os.makedirs(directory, mode=0o700, exist_ok=True)
+door = socket.socket(socket.AF_UNIX)
+door.bind(os.path.join(directory, name + ".sock"))
+door.listen(4)
+os.write(3, b"+")
+os.close(3)
+answers = {"events.subscribe": {"seq": 0}, "vm.memory": {"usage": {"resident_bytes": 12345678}},
+           "vm.info": {"uuid": config["uuid"], "state": "paused", "uptime_ns": 5, "config": config}}
+daemon = door.accept()[0]
+for line in daemon.makefile("rb"):
+    request = json.loads(line)
+    if request["method"] in answers:
+        answer = {"result": answers[request["method"]]}
+    else:
+        answer = {"error": {"code": -32601, "message": "method not found"}}
+    daemon.sendall(json.dumps({"jsonrpc": "2.0", "id": request["id"], **answer}).encode() + bytes([10]))
+""" % sys.executable
 
 KILLS = int(os.environ.get("NEAP_TEST_KILLS", "15"))
 SEED = int(os.environ.get("NEAP_SEED", "20240229"))
@@ -252,6 +278,20 @@ class Adoption(OneDaemon):
         self.assertIn("one.json", aside[0])
         daemon.create("one")
         self.assertEqual(list(daemon.vms()), ["one", "two"])
+
+
+class Older(unittest.TestCase):
+    def test_a_vm_that_cannot_say_it_in_few_words_is_asked_in_more(self):
+        with tempfile.NamedTemporaryFile("w", prefix="older-neap-", delete=False) as program:
+            program.write(OLDER_NEAP)
+        self.addCleanup(os.unlink, program.name)
+        os.chmod(program.name, 0o700)
+        with unittest.mock.patch.dict(os.environ, NEAP=program.name, NEAPD=neapd.neapd_path()), \
+                neapd.Daemon() as daemon:
+            daemon.run("old")
+            daemon.until_state("old", "paused")
+            neapd.until(lambda: daemon.vms()["old"]["usage"].get("resident_bytes") == 12345678, what="its numbers")
+            daemon.call("vm.kill", vm="old")
 
 
 class ByHand(OneDaemon):
