@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "api/usage.h"
 #include "base/fd.h"
 #include "base/strbuf.h"
 #include "cli/commands.h"
@@ -71,14 +72,30 @@ static void print_pool(const json_t *pool)
 			     units_format_size(out_u64(pool, "total_bytes"), total_text));
 }
 
+static void print_what_for(const json_t *memory)
+{
+	bool for_grant =
+		out_u64(json_object_get(memory, "usage"), "waits_for") == API_USAGE_WAITS_FOR_GRANT;
+	char most[UNITS_TEXT_BYTES];
+
+	if (!json_is_true(json_object_get(memory, "waiting")))
+		return;
+	(void)fputs(out_colour_on(stdout, OUT_RED), stdout);
+	if (for_grant)
+		(void)printf("  a vCPU waits for a larger grant: the VM may hold %s of the host",
+			     units_format_size(out_u64(memory, "grant_most_bytes"), most));
+	else
+		(void)fputs("  a vCPU waits for a free host page", stdout);
+	(void)printf("%s\n", out_colour_off(stdout, OUT_RED));
+}
+
 static void print_waits(const json_t *memory)
 {
 	uint64_t starved_us = out_u64(memory, "starved_us");
+	uint64_t over_grant_us = out_u64(memory, "over_grant_us");
 	char text[UNITS_TEXT_BYTES];
 
-	if (json_is_true(json_object_get(memory, "waiting")))
-		(void)printf("  %sa vCPU waits for a free host page%s\n",
-			     out_colour_on(stdout, OUT_RED), out_colour_off(stdout, OUT_RED));
+	print_what_for(memory);
 	if (out_u64(memory, "waits") > 0)
 		(void)printf("  waited %" PRIu64 " times for the host, %s in all\n",
 			     out_u64(memory, "waits"),
@@ -91,6 +108,9 @@ static void print_waits(const json_t *memory)
 	if (starved_us > 0)
 		(void)printf(", %s of it for want of host pages",
 			     out_short_time(starved_us * NS_PER_US, text));
+	if (over_grant_us > 0)
+		(void)printf(", %s of it for a larger grant",
+			     out_short_time(over_grant_us * NS_PER_US, text));
 	(void)putchar('\n');
 }
 

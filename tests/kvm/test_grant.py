@@ -67,6 +67,7 @@ class Held(unittest.TestCase):
         self.assertIn("over its grant", vm.call("vm.memory.why")["text"])
         self.assertIn("over its grant", " ".join(vm.neap("why", "test").split()))
         self.assertIn("waiting", vm.neap("ps"))
+        self.assertIn("waits for a larger grant: the VM may hold 72 MiB", vm.neap("info", "test"))
         memory = self.memory()
         self.assertTrue(memory["waiting"])
         self.assertEqual(memory["usage"]["waits_for"], 1)
