@@ -91,13 +91,14 @@ int daemon_open(const struct cli_call *call, struct daemon *ret_daemon)
 	return EXIT_CODE_OK;
 }
 
+/* There is one on this host, which nobody named, and we may not. */
 static bool is_for_others(const struct cli_call *call)
 {
-	char path[RPC_PATH_BYTES] = "";
+	char path[RPC_PATH_BYTES];
 	bool is_named;
 
-	return !(daemon_socket(call, path, &is_named) && strcmp(path, SYSTEM_SOCKET) == 0) &&
-	       access(SYSTEM_SOCKET, F_OK) == 0 && access(SYSTEM_SOCKET, W_OK) < 0;
+	(void)daemon_socket(call, path, &is_named);
+	return !is_named && access(SYSTEM_SOCKET, F_OK) == 0 && access(SYSTEM_SOCKET, W_OK) < 0;
 }
 
 int daemon_need(const struct cli_call *call, const char *what, struct daemon *ret_daemon)
