@@ -175,7 +175,8 @@ static void tell_broken(struct store *store, enum store_shelf shelf, const char 
 	char quoted[QUOTE_BYTES];
 
 	if (shelf == STORE_VMS && !store->has_loaded && strstr(file, broken_mark))
-		store_tell(store, store->shelf_dirs[shelf], quote_text(file, quoted),
+		store_tell(store, store->shelf_dirs[shelf],
+			   vm_name_is_valid(file) ? file : quote_text(file, quoted),
 			   "was set aside before; mend it, give it its name again, and restart "
 			   "neapd, or remove it");
 }

@@ -314,8 +314,8 @@ static void what_the_reader_refuses_is_set_aside_with_its_reason(void **state)
 	store = open_store(); /* a daemon that comes after */
 	assert_int_equal(load(store, STORE_VMS).count, 1);
 	assert_int_equal(told_count(store), 3);
-	assert_told(store, 0, ".broken-");
-	assert_told(store, 0, "was set aside before; mend it");
+	assert_told(store, 0, "state/vms/web.json.broken-");
+	assert_told(store, 0, ": was set aside before; mend it");
 	store_close(store);
 }
 
