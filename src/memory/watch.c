@@ -21,18 +21,19 @@
  *            host and a slow disk look like this.
  *
  * Rest. When a look finds that nobody has work (W1), we sleep until one of these tells us:
- *  - a watched thread that takes work, by wake_fd, if it finds that we rest (watch_busy());
+ *  - a thread that must answer and takes work, by wake_fd, if it finds that we rest (watch_busy());
  *  - the userfaultfd: a fault that nobody has read yet. A pager that was stopped while it was idle
  *    takes no work, but it is then that it is missed;
  *  - a thread's end, by its pidfd (Linux 6.9; where there is none, a look every WATCH_REST_MS).
- * So a thread that is stopped while nobody needs it is noticed when somebody has work, by the looks
- * that follow, which are at all threads.
+ * So a thread that is stopped while nobody needs it is noticed when somebody does: whoever waits for a
+ * block that it holds, or was to fetch, waits in a fault, and the looks that follow are at all
+ * threads. The keeper's own small steps, each second, wake nobody.
  *
  * Invariants
  *  W1  We rest only when, at a look, no beat was new, no thread had taken work (odd beats) or was
  *      waited for (waited_for), and none looked wrong.
- *  W2  `rests` is set before the beats are compared once more, and a thread's beats are odd before it
- *      reads `rests`; all four are sequentially consistent. So either we see the work and do not
+ *  W2  `rests` is set before the beats are compared once more, and the beats of one who must answer
+ *      are odd before it reads `rests`; all four are sequentially consistent. So either we see the work and do not
  *      rest, or the thread sees that we do, and wakes us. No work is taken in between unseen.
  *  W3  Who wakes us clears `rests` by an exchange, so a rest ends by one signal however many take
  *      work. W1 asks for a look without new beats: a thread that is always at it pays for no signal.
@@ -413,7 +414,7 @@ int watch_enter(struct watch *watch, struct watched *self)
 		return -errno;
 	self->end_fd = (int)syscall(SYS_pidfd_open, gettid(), PIDFD_OF_THREAD);
 	self->watch = watch;
-	self->rests = &watch->rests;
+	self->rests = self->must_answer ? &watch->rests : NULL;
 	(void)pthread_mutex_lock(&watch->lock);
 	if (watch->count < WATCH_MAX_THREADS) {
 		watch->threads[watch->count++] = self;

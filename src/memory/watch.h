@@ -40,7 +40,7 @@ struct watched {
 	_Atomic uint64_t beats; /* odd: it has taken work and not finished it */
 	atomic_bool waited_for; /* it is done for now, but somebody still waits for it */
 	struct watch *watch;	/* watch.c's, as all below */
-	atomic_bool *rests;	/* NULL: nobody looks */
+	atomic_bool *rests;	/* whom to wake; NULL: nobody */
 	int stat_fd, end_fd;
 	uint64_t beats_seen;
 	unsigned stopped_looks;
@@ -75,7 +75,7 @@ void watch_leave(struct watch *watch, struct watched *self);
 void watch_end_rest(struct watch *watch); /* watch_busy()'s */
 
 /* The thread's own: it has taken work, or has got one step further with it. One atomic exchange; a
- * system call only if the watch rests (W2). */
+ * system call only if the watch rests and this thread must answer (W2). */
 static inline void watch_busy(struct watched *self)
 {
 	uint64_t beats = atomic_load_explicit(&self->beats, memory_order_relaxed);

@@ -176,7 +176,7 @@ static double cpu_share(uint64_t wall_ns)
 static void enter_all(struct watch *watch, struct watched *threads, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
-		threads[i] = (struct watched){ .task = "plays" };
+		threads[i] = (struct watched){ .task = "plays", .must_answer = true };
 		assert_int_equal(watch_enter(watch, &threads[i]), 0);
 	}
 }
@@ -259,6 +259,31 @@ static void while_nobody_works_nobody_looks(void **state)
 		nap();
 	assert_int_equal(sleeps_of("watch"), sleeps);
 	leave_all(watch, threads, 3);
+}
+
+static void who_need_not_answer_works_without_waking_it(void **state)
+{
+	struct watched answers, other = { .task = "plays" };
+	struct told told;
+	struct watch *watch = start(&told);
+
+	(void)state;
+	enter_all(watch, &answers, 1);
+	assert_int_equal(watch_enter(watch, &other), 0);
+	await_rest_of(&answers);
+	watch_busy(&other);
+	assert_true(atomic_load(answers.rests));
+	watch_busy(&answers);
+	assert_false(atomic_load(answers.rests));
+	watch_idle(&answers, false);
+	for (unsigned i = 0; i < CALM_LOOKS * WATCH_CALM_MS; i++) { /* it sees both now */
+		assert_false(atomic_load(answers.rests));
+		nap();
+	}
+	watch_idle(&other, false);
+	await_rest_of(&answers);
+	watch_leave(watch, &other);
+	leave_all(watch, &answers, 1);
 }
 
 static void who_is_waited_for_is_looked_after_though_it_sleeps(void **state)
@@ -386,6 +411,7 @@ int main(void)
 		cmocka_unit_test(uf02_a_thread_stopped_while_idle_is_noticed_at_the_first_fault),
 		cmocka_unit_test(watching_those_at_work_costs_next_to_nothing),
 		cmocka_unit_test(while_nobody_works_nobody_looks),
+		cmocka_unit_test(who_need_not_answer_works_without_waking_it),
 		cmocka_unit_test(who_is_waited_for_is_looked_after_though_it_sleeps),
 		cmocka_unit_test(no_work_is_taken_that_a_rest_misses),
 	};
