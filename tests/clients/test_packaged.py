@@ -24,7 +24,7 @@ VMS = {"web": ["--pages", "4K", "--memory", "128M", "--label", "tier=web", "--au
        "mounted": ["--hugetlbfs", "/srv/huge", "--memory", "64M"],
        "swaps": ["--pages", "4K", "--memory", "128M,limit=64M", "--swap", "/srv/swap", "--cmdline", 'run="fill 96M"']}
 RUN = "/run/neapd/"
-HUGE_PAGES = 96  # in meson.build, too
+HUGE_PAGES = 96
 
 
 def until(condition, what, host):
@@ -243,7 +243,7 @@ def main():
     debs.need_tools()
     neapvm.need_kvm()
     packages = debs.packages(sys.argv[1]).values()
-    booted.inside_name_spaces()
+    booted.inside_name_spaces(os.path.join(HERE, "..", "tools", "with-hugepages"), str(HUGE_PAGES))
     with booted.Host() as host:
         os.mkdir(host.file("/packages"))
         for package in packages:

@@ -67,14 +67,15 @@ def need():
         skip("systemd is not installed (tools/setup test)")
 
 
-def inside_name_spaces():
-    """Returns in a process whose mounts nobody else sees; its directory is gone when it has ended."""
+def inside_name_spaces(*through):
+    """Returns in a process whose mounts nobody else sees, started @through a command; its directory is gone when
+    it has ended."""
     if MARK in os.environ:
         return
     need()
     top = tempfile.mkdtemp(prefix="nb-", dir="/tmp")
     try:
-        done = subprocess.run(["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv],
+        done = subprocess.run([*through, "unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv],
                               env={**os.environ, MARK: top}, check=False)
     finally:
         os.rmdir(top)
@@ -145,6 +146,7 @@ class Host:
         shutil.rmtree(self.file("/etc/systemd/system"), ignore_errors=True)
         self.write("/etc/systemd/system/.keep", "")
         self.write("/etc/hostname", NAME + "\n")
+        self.write("/etc/fstab", "")
         os.makedirs(self.file("/etc/systemd/system-generators"), exist_ok=True)
         os.symlink("/dev/null", self.file("/etc/systemd/system-generators/systemd-sysv-generator"))
         # The second: that each package makes the list of all manual pages anew, for half a minute.
