@@ -97,11 +97,13 @@ static void *helper(void *arg)
 static unsigned count_helpers(const struct reserve *reserve)
 {
 	uint64_t chunks = (reserve->total_bytes + CHUNK_BYTES - 1) / CHUNK_BYTES;
-	long online = sysconf(_SC_NPROCESSORS_ONLN);
-	uint64_t threads = online > 0 ? (uint64_t)online : 1;
+	uint64_t threads;
+	long online;
 
-	if (reserve->ram->layout.frame_bytes != HUGE_FRAME_BYTES)
+	if (reserve->ram->layout.frame_bytes != HUGE_FRAME_BYTES || chunks < 2)
 		return 0;
+	online = sysconf(_SC_NPROCESSORS_ONLN);
+	threads = online > 0 ? (uint64_t)online : 1;
 	if (threads > MOST_THREADS)
 		threads = MOST_THREADS;
 	return (unsigned)(threads < chunks ? threads : chunks) - 1;
@@ -113,6 +115,8 @@ static unsigned start_helpers(struct reserve *reserve, pthread_t *threads)
 	unsigned wanted = count_helpers(reserve), started = 0;
 	sigset_t all, before;
 
+	if (wanted == 0)
+		return 0;
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_BLOCK, &all, &before);
 	while (started < wanted && pthread_create(&threads[started], NULL, helper, reserve) == 0)
@@ -148,8 +152,11 @@ int reserve_frames(struct ram *ram, const struct ram_config *config, uint64_t to
 {
 	struct reserve reserve = { .ram = ram, .total_bytes = total_bytes };
 	uint64_t frames = total_bytes / config->frame_bytes;
-	int result = backing_check_room(config, frames, err);
+	int result = 0;
 
+	/* Of many, it is known before they are zeroed. One is simply tried. */
+	if (frames > 1)
+		result = backing_check_room(config, frames, err);
 	if (result)
 		return result;
 	result = run(&reserve, config);
