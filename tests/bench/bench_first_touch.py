@@ -7,7 +7,7 @@ guest, monitor and mappings, without userfaultfd. It and neap start alternately,
 sample; the first pair is dropped. The guest writes one word every 4 KiB (`pages`) or every 2 MiB
 (`blocks`: little but the fault), upwards or in shuffled pieces, by its own TSC; right after it
 started, or after a rest in which neap may prepare memory ahead (up to a quarter of the pool; it begins
-with the start).
+with the start, on processors that nobody wants: on a busy host these figures are another thing).
 
 Prints "name value unit": the mean per 2 MiB block, p50 and p99 of single pieces (blocks; shuffled
 pages: pages), medians over the rounds; `neap_per_kernel` is the median of the pairs' ratios.
