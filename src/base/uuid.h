@@ -18,6 +18,6 @@ void uuid_make(uint8_t ret_uuid[UUID_BYTES]);
 void uuid_format(const uint8_t uuid[UUID_BYTES], char ret_text[UUID_TEXT_BYTES]);
 
 /* Of that text, in letters of any size, and nothing else. */
-bool uuid_parse(const char *text, uint8_t ret_uuid[UUID_BYTES]);
+bool uuid_read(const char *text, uint8_t ret_uuid[UUID_BYTES]);
 
 #endif

@@ -187,7 +187,7 @@ static int set_uuid_text(void *config, const struct option_row *row, const char 
 	char quoted[QUOTE_BYTES];
 	uint8_t uuid[UUID_BYTES];
 
-	if (!uuid_parse(text, uuid))
+	if (!uuid_read(text, uuid))
 		return err_set(err, -EINVAL,
 			       "%s is not a UUID; one looks like "
 			       "123e4567-e89b-42d3-a456-426614174000",

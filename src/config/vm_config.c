@@ -24,7 +24,7 @@ void vm_config_init(struct vm_config *config)
 
 void vm_config_uuid(const struct vm_config *config, uint8_t ret_uuid[UUID_BYTES])
 {
-	(void)uuid_parse(config->uuid, ret_uuid); /* it was checked when it was set */
+	(void)uuid_read(config->uuid, ret_uuid); /* it was checked when it was set */
 }
 
 void vm_config_fini(struct vm_config *config)

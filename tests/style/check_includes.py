@@ -14,7 +14,8 @@ import tree
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
 # Headers of outside libraries, and the meson variable that links them.
-LIBRARIES = {"uv.h": "libuv", "jansson.h": "jansson", "pthread.h": "threads", "lz4.h": "liblz4",
+LIBRARIES = {"uv.h": "libuv", "jansson.h": "jansson", "uuid/uuid.h": "libuuid",
+             "pthread.h": "threads", "lz4.h": "liblz4",
              "openssl/crypto.h": "libcrypto", "openssl/evp.h": "libcrypto", "dlfcn.h": "libdl",
              "ncurses.h": "ncursesw", "term.h": "ncursesw",
              "bare/image.h": "bare_guest_dep"}

@@ -199,13 +199,13 @@ static void a_uuid_reads_back_from_its_text_and_nothing_else_does(void **state)
 	assert_int_equal(strlen(text), UUID_TEXT_BYTES - 1);
 	assert_int_equal(text[14], '4'); /* the version */
 	assert_non_null(strchr("89ab", text[19]));
-	assert_true(uuid_parse(text, back));
+	assert_true(uuid_read(text, back));
 	assert_memory_equal(back, uuid, sizeof(uuid));
-	assert_true(uuid_parse("123E4567-e89b-42D3-a456-4266141740fF", back));
+	assert_true(uuid_read("123E4567-e89b-42D3-a456-4266141740fF", back));
 	uuid_format(back, text);
 	assert_string_equal(text, "123e4567-e89b-42d3-a456-4266141740ff");
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
-		assert_false(uuid_parse(wrong[i], back));
+		assert_false(uuid_read(wrong[i], back));
 	assert_int_equal(back[15], 0xff); /* untouched */
 }
 
