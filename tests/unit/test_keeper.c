@@ -16,7 +16,7 @@
 #include "memory/prepare.h"
 #include "memory/ram_internal.h"
 
-enum { POOL_FRAMES = 64, BLOCKS = 40, AHEAD = 16, STOCK = 12, PATIENCE_S = 20, ROUNDS = 20 };
+enum { POOL_FRAMES = 64, BLOCKS = 40, AHEAD = 8, STOCK = 6, PATIENCE_S = 20, ROUNDS = 20 };
 
 static char pool_dir[HUGEMOUNT_TEXT_BYTES];
 
