@@ -52,6 +52,7 @@ struct adopt {
 	unsigned looks_left;
 	struct probe *probes;
 	unsigned probe_count;
+	unsigned handles; /* of libuv, when they are closed */
 };
 
 /* --- by record ----------------------------------------------------------------------------------- */
@@ -374,17 +375,24 @@ int adopt_start(struct host *host, struct err *err)
 	return 0;
 }
 
+static void on_stopped(uv_handle_t *handle)
+{
+	struct adopt *adopt = handle->data;
+
+	if (--adopt->handles == 0)
+		free(adopt);
+}
+
 void adopt_stop(struct host *host)
 {
 	struct adopt *adopt = host->adopt;
 
 	if (!adopt)
 		return;
+	host->adopt = NULL;
 	while (adopt->probes)
 		free_probe(adopt->probes);
-	uv_close((uv_handle_t *)&adopt->watch, NULL);
-	uv_close((uv_handle_t *)&adopt->soon, NULL);
-	(void)uv_run(&host->loop, UV_RUN_NOWAIT);
-	free(adopt);
-	host->adopt = NULL;
+	adopt->handles = 2;
+	uv_close((uv_handle_t *)&adopt->watch, on_stopped);
+	uv_close((uv_handle_t *)&adopt->soon, on_stopped);
 }

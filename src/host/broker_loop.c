@@ -60,3 +60,9 @@ int broker_loop_open(struct host *host, struct err *err)
 	(void)uv_prepare_start(&host->before_sleep, before_sleep);
 	return 0;
 }
+
+void broker_loop_stop(struct host *host)
+{
+	(void)uv_timer_stop(&host->soon);
+	(void)uv_prepare_stop(&host->before_sleep);
+}

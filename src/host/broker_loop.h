@@ -11,4 +11,6 @@ struct host;
  * are the host's. */
 int broker_loop_open(struct host *host, struct err *err);
 
+void broker_loop_stop(struct host *host); /* no tick soon any more; never opened is fine */
+
 #endif

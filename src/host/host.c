@@ -17,6 +17,8 @@
  *  H5  A disk that is full or read-only keeps no daemon from taking over what runs. The numbers of its events
  *      then go on from the last ones that were stored by the milliseconds since boot, which no daemon of
  *      this boot has come to.
+ *  H6  The end begins with silence: first nobody calls us about VMs any more, then those go whom that would
+ *      concern. Some let the loop turn while they close what is theirs.
  */
 #include "host/host.h"
 
@@ -340,9 +342,11 @@ static void describe_daemon(void *ctx, struct metrics_daemon *ret_daemon)
 {
 	const struct host *host = ctx;
 
-	*ret_daemon = (struct metrics_daemon){ .connections = rpc_server_connections(host->server),
-					       .events = host->last_seq,
-					       .started_ns = host->started_ns };
+	*ret_daemon = (struct metrics_daemon){
+		.connections = host->server ? rpc_server_connections(host->server) : 0,
+		.events = host->last_seq,
+		.started_ns = host->started_ns
+	};
 }
 
 /* Numbers are for people who look: VMs are served without. */
@@ -479,16 +483,26 @@ static void on_walk(uv_handle_t *handle, void *arg)
 		uv_close(handle, NULL);
 }
 
-static void stop(struct host *host)
+/* H6 */
+static void fall_quiet(struct host *host)
 {
-	(void)sd_notify(0, "STOPPING=1");
+	adopt_stop(host);
+	(void)uv_timer_stop(&host->tick);
+	(void)uv_timer_stop(&host->alarm);
+	broker_loop_stop(host);
 	for (unsigned i = 0; i < host->vm_count; i++)
 		life_let_go(host->vms[i], "neapd ends; the VM goes on");
 	jobs_let_go(host, "neapd ends, and this was not begun");
-	metrics_destroy(host->metrics);
+}
+
+static void stop(struct host *host)
+{
+	(void)sd_notify(0, "STOPPING=1");
+	fall_quiet(host);
 	if (host->server)
 		rpc_server_destroy(host->server);
-	adopt_stop(host);
+	host->server = NULL;
+	metrics_destroy(host->metrics);
 	roster_fini(host);
 	broker_destroy(host->broker);
 	idempotency_destroy(host->idempotency);

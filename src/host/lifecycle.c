@@ -95,6 +95,7 @@ struct life *life_create(struct hosted *vm)
 
 void life_let_go(struct hosted *vm, const char *why)
 {
+	process_mute(vm->process);
 	contact_close(vm, why);
 	jobs_fail_all(&vm->life->starters, API_ERROR_INTERNAL, why);
 	jobs_fail_all(&vm->life->enders, API_ERROR_INTERNAL, why);
@@ -176,7 +177,6 @@ static uint64_t plan_restart(struct hosted *vm)
 	return ms;
 }
 
-/* There is no process. */
 static void not_started(struct hosted *vm, int code, const char *sentence)
 {
 	set_state(vm, LIFE_STOPPED, "stopped", sentence);

@@ -337,6 +337,18 @@ static int listen_for_ready(struct process *process, uv_loop_t *loop, uint64_t t
 	return 0;
 }
 
+void process_mute(struct process *process)
+{
+	if (!process)
+		return;
+	process->ops = NULL;
+	(void)uv_poll_stop(&process->pid_poll);
+	(void)uv_timer_stop(&process->timer);
+	if (process->ready_poll.data == process &&
+	    !uv_is_closing((uv_handle_t *)&process->ready_poll))
+		(void)uv_poll_stop(&process->ready_poll);
+}
+
 void process_forget(struct process *process)
 {
 	if (!process)

@@ -81,6 +81,9 @@ const struct process_identity *process_identity(const struct process *process);
 /* Through its pidfd: never another process. -ESRCH: it is gone. */
 int process_signal(struct process *process, int signal);
 
+/* No callback comes any more, and nothing of its end is read; what it is can still be asked. NULL is fine. */
+void process_mute(struct process *process);
+
 /* Stop watching; the process goes on. No callback comes after. NULL is fine. */
 void process_forget(struct process *process);
 

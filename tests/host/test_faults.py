@@ -289,6 +289,22 @@ class Starts(unittest.TestCase):
         self.assertTrue(neapd.is_alive(pid))
         self.assertFalse(os.path.exists(daemon.socket()))
 
+    def test_it_ends_in_the_middle_of_starts_and_ends(self):
+        """What AddressSanitizer sees of it: nobody is told of a VM any more by then."""
+        daemon = self.daemon
+        daemon.start()
+        for number in range(12):
+            daemon.create("v%02d" % number, restart="always", config={"boot": {"cmdline": 'run="exit 3"'}})
+        for _ in range(8):
+            with neapvm.Pipelined(daemon.socket()) as client:
+                daemon.listen(kinds=["vm.started"])
+                client.send("vm.start", selector="all")
+                daemon.event("vm.started")
+                self.assertEqual(daemon.stop(), 0)
+            daemon.start()
+        daemon.call("vm.kill", selector="all")
+        self.assertEqual({vm["state"] for vm in daemon.vms().values()}, {"stopped"})
+
     def test_who_asks_it_to_end_while_it_starts_is_heard(self):
         daemon = self.daemon
         daemon.start()

@@ -87,6 +87,11 @@ int process_signal(struct process *process, int number)
 	return 0;
 }
 
+void process_mute(struct process *process)
+{
+	(void)process;
+}
+
 void process_forget(struct process *process)
 {
 	struct process **link = &processes;
