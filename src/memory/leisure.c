@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause-Patent */
 /* leisure.c - see leisure.h.
  *
- * The rule. There is none to spare while more threads want to run than there are processors, or when
+ * The rule. There is none to spare while more than PASSERS_BY threads wait for a processor, or when
  * a piece of work took much longer than it worked. Each of the two alone is too little:
  *  - A fair scheduler owes a turn to who has slept. So who takes a short one now and then is never
  *    disturbed while he takes it, however many wait: 30 VMs that started on two processors each zeroed
@@ -10,7 +10,8 @@
  *    their affinity or a cgroup). Where it cannot be read (0) the time has to do.
  * The rest begins with the square of how many wait, so that one does not cost us much and a crowd is
  * not looked at again and again (a look costs 30 us with all that waking up costs).
- * TOLERATED_NS is for what wants a processor for a moment and is gone again: our own pager, an
+ * A host of two processors that starts a single VM has one that waits every now and then: the VM's
+ * own threads, and who reads its console. TOLERATED_NS is for what wants a processor for a moment and is gone again: our own pager, an
  * interrupt.
  */
 #include "memory/leisure.h"
@@ -21,7 +22,7 @@
 
 #define TOLERATED_NS (50 * NS_PER_US)
 
-enum { RUNNABLE_FIELD = 3, CROWD_THREADS = 16 };
+enum { RUNNABLE_FIELD = 3, CROWD_THREADS = 16, PASSERS_BY = 1 };
 
 static bool had_to_wait(uint64_t wall_ns, uint64_t cpu_ns)
 {
@@ -35,11 +36,11 @@ static uint64_t most_of(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* One who waits may be gone in a moment; a crowd is not. */
+/* Few who wait may be gone in a moment; a crowd is not. */
 static uint64_t crowd_ns(const struct leisure_view *view)
 {
-	uint64_t waiting =
-		view->runnable > view->processors ? view->runnable - view->processors : 0;
+	uint64_t calm = view->processors + PASSERS_BY;
+	uint64_t waiting = view->runnable > calm ? view->runnable - calm : 0;
 
 	waiting = waiting < CROWD_THREADS ? waiting : CROWD_THREADS;
 	return waiting * waiting * LEISURE_LEAST_NS;
