@@ -41,7 +41,7 @@
 enum {
 	TICK_MS = 250,
 	RISE_A_S = 2,
-	RISEN_A_S = 12,
+	RISEN_A_S = 20,
 	TURN_S = POLICY_BOOT_GRACE_S,
 	TURNED_S = 65,
 	END_S = 68,
