@@ -7,6 +7,7 @@
 #include "watch_rig.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -170,6 +171,15 @@ static void *touch_last_page(void *arg)
 	return NULL;
 }
 
+/* To poll() and read() an O_PATH descriptor is a closed one, but no other thread can be given its
+ * number meanwhile, as happens to one that is closed: that is another mistake (it "does not answer"). */
+static int close_for_good(int fd)
+{
+	int closed = open("/", O_PATH | O_CLOEXEC);
+
+	return closed < 0 ? closed : dup3(closed, fd, O_CLOEXEC);
+}
+
 /* In a process of its own, since the sleeper can never be joined. */
 static int lose_a_descriptor(void)
 {
@@ -185,7 +195,8 @@ static int lose_a_descriptor(void)
 		return 2;
 	if (!ram_has_pager(victim.ram))
 		return TEST_EXIT_SKIP;
-	(void)close(victim.ram->uffd); /* the mistake */
+	if (close_for_good(victim.ram->uffd) < 0) /* the mistake */
+		return 6;
 	if (pthread_create(&thread, NULL, touch_last_page, &victim))
 		return 3;
 	for (int i = 0; i < PATIENCE_S * 1000 && failures_of(&victim.told) == 0; i++)
