@@ -3,7 +3,7 @@
 """PR01-02: a daemon that comes after another one, however that one ended, knows every VM that runs and no other; and VMs
 that people start by hand.
 
-NEAP_TEST_KILLS is how often the daemon is killed under load (15)."""
+NEAP_TEST_KILLS is how often the daemon is killed under load (100)."""
 import json
 import os
 import random
@@ -44,7 +44,7 @@ for line in daemon.makefile("rb"):
     daemon.sendall(json.dumps({"jsonrpc": "2.0", "id": request["id"], **answer}).encode() + bytes([10]))
 """ % sys.executable
 
-KILLS = int(os.environ.get("NEAP_TEST_KILLS", "15"))
+KILLS = int(os.environ.get("NEAP_TEST_KILLS", "100"))
 SEED = int(os.environ.get("NEAP_SEED", "20240229"))
 ADOPTED_WITHIN_S = float(os.environ.get("NEAP_TEST_ADOPTED_WITHIN_S", "1"))
 SILENT = 9
