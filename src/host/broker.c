@@ -46,22 +46,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bounds.h"
 #include "base/units.h"
 #include "host/broker_internal.h"
 #include "policy/constants.h"
 
 enum { TELL_PERCENT = 2, RETELL_MS = 3000, OVER_MS = 15000, NEED_MS = 5000 };
 enum { SOON_MS = 50, HURRY_GAP_MS = 20, STRANGER_MS = 2000 };
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint64_t most(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
 
 static uint64_t less(uint64_t a, uint64_t b)
 {

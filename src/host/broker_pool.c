@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/bounds.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "host/broker_internal.h"
@@ -138,11 +139,6 @@ int broker_pool_of(struct broker *broker, const struct broker_vm_config *config,
 }
 
 /* ---- How much ---- */
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 /* The tightest of all that bounds it. */
 static bool read_gauges(const struct gauges *gauges, struct ledger_reading *ret_reading)

@@ -32,6 +32,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/bounds.h"
 #include "base/units.h"
 
 enum { ROWS_AT_FIRST = 16, LENT_PART = 2 };
@@ -39,16 +40,6 @@ enum { ROWS_AT_FIRST = 16, LENT_PART = 2 };
 static uint64_t less(uint64_t a, uint64_t b)
 {
 	return a > b ? a - b : 0;
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint64_t most(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
 }
 
 /* @whole x @part / @of, in whole frames; part <= of. */

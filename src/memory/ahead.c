@@ -44,6 +44,7 @@
 
 #include <errno.h>
 
+#include "base/bounds.h"
 #include "base/clock.h"
 #include "memory/ahead_internal.h"
 #include "memory/block.h"
@@ -59,11 +60,6 @@ enum { NEXT_COMES_AFTER = 3, STEP_BLOCKS = 8, GIVE_BACK_BLOCKS = 32 };
 
 /* struct ahead_front.word: bits 0-7 the window, bits 8-9 the way + 1, from bit 10 the edge. */
 enum { FRONT_WAY_SHIFT = 8, FRONT_EDGE_SHIFT = 10, FRONT_WINDOW_MASK = 0xff, FRONT_WAY_MASK = 3 };
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 static uint64_t pack_front(const struct stream_step *step)
 {

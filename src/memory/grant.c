@@ -30,22 +30,14 @@
  */
 #include "memory/grant.h"
 
+#include "base/bounds.h"
+
 void grant_init(struct grant *grant)
 {
 	atomic_init(&grant->base_bytes, GRANT_NONE);
 	atomic_init(&grant->grant_bytes, GRANT_NONE);
 	atomic_init(&grant->slack_bytes, 0);
 	atomic_init(&grant->wanted, false);
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint64_t most(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
 }
 
 void grant_set(struct grant *grant, uint64_t grant_bytes, uint64_t slack_bytes, uint64_t held_bytes)

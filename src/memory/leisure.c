@@ -11,14 +11,16 @@
  * The rest begins with the square of how many wait, so that one does not cost us much and a crowd is
  * not looked at again and again (a look costs 30 us with all that waking up costs).
  * A host of two processors that starts a single VM has one that waits every now and then: the VM's
- * own threads, and who reads its console. TOLERATED_NS is for what wants a processor for a moment and is gone again: our own pager, an
- * interrupt.
+ * own threads, and who reads its console. TOLERATED_NS is for what wants a processor for a moment and
+ * is gone again: our own pager, an interrupt.
  */
 #include "memory/leisure.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/bounds.h"
 
 #define TOLERATED_NS (50 * NS_PER_US)
 
@@ -29,11 +31,6 @@ static bool had_to_wait(uint64_t wall_ns, uint64_t cpu_ns)
 	uint64_t waited_ns = wall_ns > cpu_ns ? wall_ns - cpu_ns : 0;
 
 	return waited_ns > TOLERATED_NS && waited_ns > cpu_ns / 2;
-}
-
-static uint64_t most_of(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
 }
 
 /* Few who wait may be gone in a moment; a crowd is not. */
@@ -54,7 +51,7 @@ uint64_t leisure_rest_ns(const struct leisure_view *view, uint64_t rested_ns)
 		return 0;
 	if (rested_ns >= LEISURE_MOST_NS / 2)
 		return LEISURE_MOST_NS;
-	return most_of(most_of(rest_ns, 2 * rested_ns), LEISURE_LEAST_NS);
+	return most(most(rest_ns, 2 * rested_ns), LEISURE_LEAST_NS);
 }
 
 uint64_t leisure_parse_runnable(const char *loadavg)

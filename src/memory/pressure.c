@@ -21,17 +21,13 @@
  */
 #include "memory/pressure.h"
 
+#include "base/bounds.h"
 #include "base/units.h"
 
 #define RAISE_NS (500 * NS_PER_MS)
 #define CALM_NS	 (1 * NS_PER_S)
 
 enum { HEADROOM_SHARE = 32, HEADROOM_LEAST = 4, HEADROOM_MOST = 32, HEADROOM_SMALL = 4 };
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 uint64_t pressure_headroom_blocks(uint64_t most_blocks)
 {
@@ -41,7 +37,7 @@ uint64_t pressure_headroom_blocks(uint64_t most_blocks)
 		blocks = HEADROOM_LEAST;
 	if (blocks > HEADROOM_MOST)
 		blocks = HEADROOM_MOST;
-	blocks = min_u64(blocks, most_blocks / HEADROOM_SMALL);
+	blocks = least(blocks, most_blocks / HEADROOM_SMALL);
 	return blocks ? blocks : 1;
 }
 
@@ -58,7 +54,7 @@ static uint64_t limit_of(const struct pressure_now *now)
 /* What may be held: the lower of the two. */
 static uint64_t bound_bytes(const struct pressure *pressure, const struct pressure_now *now)
 {
-	return min_u64(pressure->ceiling_bytes, limit_of(now));
+	return least(pressure->ceiling_bytes, limit_of(now));
 }
 
 static uint64_t headroom_bytes(uint64_t bound, const struct pressure_now *now)

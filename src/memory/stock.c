@@ -15,10 +15,7 @@
  */
 #include "memory/stock.h"
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
+#include "base/bounds.h"
 
 static uint64_t plus(uint64_t a, uint64_t b)
 {

@@ -4,6 +4,7 @@
 #ifndef NEAP_POLICY_POLICY_INTERNAL_H
 #define NEAP_POLICY_POLICY_INTERNAL_H
 
+#include "base/bounds.h"
 #include "base/units.h"
 #include "policy/constants.h"
 #include "policy/policy.h"
@@ -40,16 +41,6 @@ static inline uint64_t scale(uint64_t a, uint64_t b, uint64_t c)
 static inline uint64_t percent_of(uint64_t value, uint64_t percent)
 {
 	return scale(value, percent, 100);
-}
-
-static inline uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static inline uint64_t most(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
 }
 
 static inline uint64_t less(uint64_t a, uint64_t b)

@@ -18,6 +18,7 @@
  */
 #include "sim/guest.h"
 
+#include "base/bounds.h"
 #include "base/units.h"
 
 #define INFLATE_BYTES_PER_S (256 * MIB_BYTES)
@@ -26,11 +27,6 @@
 #define SWAP_BYTES_PER_S    (64 * MIB_BYTES)
 
 enum { MS_PER_S = 1000 };
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 static uint64_t above(uint64_t a, uint64_t b)
 {
